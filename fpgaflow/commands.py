@@ -1,0 +1,238 @@
+"""One function per command: options in, output through the console, exit status out."""
+
+from __future__ import annotations
+
+import tempfile
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fpgaflow import boards as board_files
+from fpgaflow import building
+from fpgaflow import doctor as doctoring
+from fpgaflow import validate as validating
+from fpgaflow.build_folder import manifest_of
+from fpgaflow.console import Console
+from fpgaflow.data import data_dir
+from fpgaflow.errors import BadInput, UnsupportedModel
+from fpgaflow.files import write_atomic
+from fpgaflow.frontend.load import load
+from fpgaflow.frontend.torch import to_qonnx
+from fpgaflow.ir.graph import Graph
+from fpgaflow.project import NO_PROJECT, Flow, Project, bundled_project, find_project
+from fpgaflow.sim.run import Simulator
+from fpgaflow.sim.stream import Run, count_file, output_names, simulate_file
+from fpgaflow.summary import print_build, print_validation
+
+DEFAULT_BOARD = "pynq-z2"
+
+
+def doctor(options: Namespace, console: Console) -> int:
+    tools = doctoring.examine()
+    console.result({"tools": [asdict(tool) for tool in tools]})
+    rows = [
+        ("✓" if t.found else "·", t.name, t.version or "", t.unlocks if t.found else f"{t.unlocks} — {t.how_to_get}")
+        for t in tools
+    ]
+    console.table(("", "tool", "version", "unlocks"), rows)
+    return 0
+
+
+def boards(options: Namespace, console: Console) -> int:
+    if options.name is not None:
+        board = asdict(board_files.load_board(options.name))
+        console.result(board)
+        flat = {k: v for k, v in board.items() if not isinstance(v, dict) and v is not None}
+        nested = {
+            f"{k}.{n}": v for k, sub in board.items() if isinstance(sub, dict) for n, v in sub.items() if v is not None
+        }
+        console.table(("field", "value"), [(k, str(v)) for k, v in {**flat, **nested}.items()])
+        return 0
+    listed = board_files.list_boards()
+    console.result({"boards": [asdict(board) for board in listed]})
+    rows = [
+        (
+            b.name,
+            b.title,
+            b.part,
+            f"{b.resources.lut:,}",
+            f"{b.resources.dsp:,}",
+            f"{b.resources.bram36:,}",
+            str(b.toolchain),
+        )
+        for b in listed
+    ]
+    console.table(("name", "board", "part", "LUT>", "DSP>", "BRAM36>", "toolchain"), rows)
+    return 0
+
+
+def init(options: Namespace, console: Console) -> int:
+    folder = Path(options.dir)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput(str(folder), "is there and not empty", "Name a new folder")
+    example = sorted(path for path in data_dir("examples/lenet_digits").iterdir() if path.is_file())
+    for path in example:
+        write_atomic(folder / path.name, path.read_bytes())
+    files = [path.name for path in example]
+    console.result({"project": str(folder), "files": files})
+    console.text(f"{folder}: {', '.join(files)}")
+    console.text(f"Next: cd {folder} && fpgaflow build")
+    return 0
+
+
+def train(options: Namespace, console: Console) -> int:
+    from fpgaflow.training.recipe import load_recipe
+    from fpgaflow.training.trainer import Progress
+    from fpgaflow.training.trainer import train as run_training
+
+    recipe_file, out = _recipe(options, console)
+    recipe = load_recipe(recipe_file)
+    with console.meter() as meter:
+
+        def show(step: Progress) -> None:
+            meter.stage(f"{step.phase}, loss {step.loss:.3f}")
+            meter.count(step.step, step.total)
+
+        result = run_training(recipe, out, show)
+    shares = {"float": result.float_accuracy, "quantized": result.quantised_accuracy, "samples": result.samples}
+    console.result({"out": str(result.out), "accuracy": shares, "seconds": round(result.seconds, 1)})
+    console.text(
+        f"Test accuracy over {result.samples} samples (measured): float {result.float_accuracy:.2%}, "
+        f"quantised {result.quantised_accuracy:.2%}; {result.seconds:.0f} s"
+    )
+    console.text(f"Written to {result.out}: model.onnx (QONNX), checkpoint.pt, test.npz, train.json")
+    return 0
+
+
+def _recipe(options: Namespace, console: Console) -> tuple[Path, Path]:
+    """The file with the recipe, and the folder to write to."""
+    if options.recipe is not None:
+        path = Path(options.recipe)
+        path = path / "fpgaflow.yaml" if path.is_dir() else path
+        return path, Path(options.out) if options.out else path.parent
+    project = find_project(Path.cwd())
+    if project is not None and project.has_recipe:
+        return project.path, Path(options.out) if options.out else project.path.parent
+    console.note("No fpgaflow.yaml with a train: section here: training the bundled LeNet on scikit-learn's digits")
+    return bundled_project().path, Path(options.out) if options.out else Path("lenet_digits")
+
+
+def check(options: Namespace, console: Console) -> int:
+    problems: list[Any] = []
+    graph: Graph | None = None
+    try:
+        graph = _load(options.model)
+        if options.board is not None:
+            board = board_files.load_board(options.board)
+            problems += building.hardware_problems(graph, board)
+    except UnsupportedModel as refusal:
+        problems += refusal.problems
+    ok = not problems
+    console.result({"model": options.model, "ok": ok, "problems": [asdict(problem) for problem in problems]})
+    if ok and graph is not None:
+        console.text(f"{options.model}: every node can be carried exactly ({len(graph.ops)} operations)", "green")
+    elif not ok:
+        console.text(f"{options.model}: {len(problems)} of its nodes or ports cannot be carried exactly", "red")
+        console.table(("where", "found", "what to do"), [(p.where, p.found, p.fix) for p in problems])
+    return 0 if ok else 1
+
+
+def build(options: Namespace, console: Console) -> int:
+    project = _project(options, console)
+    board = options.board or project.board or DEFAULT_BOARD
+    flow = options.flow or project.flow or Flow.HLS
+    fps = options.fps if options.fps is not None else project.fps
+    data = options.data or project.data
+    spec = options.model or str(project.model)
+    with console.meter() as meter:
+        result = building.build(spec, board, options.out, flow, data=data, fps=fps, progress=meter.stage)
+    console.result(result.manifest)
+    print_build(result, console)
+    if result.failure is None:
+        return 0
+    console.explain(result.failure)
+    return result.failure.exit_code
+
+
+def _project(options: Namespace, console: Console) -> Project:
+    """What the command line leaves open: of this folder's fpgaflow.yaml, else of the bundled one."""
+    if options.model is not None:
+        return NO_PROJECT
+    project = find_project(Path.cwd())
+    if project is None:
+        console.note("No model named and no fpgaflow.yaml here: building the bundled LeNet-5 on scikit-learn's digits")
+        return bundled_project()
+    if project.model is None:
+        raise BadInput(str(project.path), "names no model", "Add `model: FILE.onnx`, or give MODEL on the command line")
+    return project
+
+
+def simulate(options: Namespace, console: Console) -> int:
+    if options.trace and options.out is None:
+        raise BadInput("--trace", "has nowhere to write to", "Add --out Y.npz")
+    if options.scheduler is not None and options.workers is not None:
+        raise BadInput("--workers", "are this machine's threads, and --scheduler names others", "Leave out one of them")
+    simulator = Simulator(_load(options.model), options.engine, workers=options.workers)
+    data, out = Path(options.data), None if options.out is None else Path(options.out)
+    with console.meter() as meter:
+        meter.stage("simulating")
+        with _elsewhere(options, simulator) as run:
+            done = simulate_file(simulator, data, out, trace=options.trace, run=run, progress=meter.count)
+        if options.explain:
+            meter.stage("counting overflows")
+            counts = count_file(simulator, data, meter.count)
+    names = output_names(simulator)
+    shapes = {port.name: done.shapes[name] for port, name in zip(simulator.graph.outputs, names, strict=True)}
+    document: dict[str, Any] = {
+        "samples": done.samples,
+        "outputs": {name: [done.samples, *shape] for name, shape in shapes.items()},
+        "accuracy": done.accuracy,
+        "out": options.out,
+        "engine": options.engine,
+    }
+    if options.explain:
+        explanation = simulator.explain()
+        document["explain"] = explanation.as_json()
+        document["overflows"] = {name: asdict(count) for name, count in counts.items()}
+        console.table(*explanation.table(counts))
+    console.result(document)
+    share = "" if done.accuracy is None else f", accuracy {done.accuracy:.2%} (simulated)"
+    console.text(f"{done.samples} samples simulated{share}")
+    if options.out is not None:
+        others = f" and {len(done.shapes) - len(names)} tensors" if options.trace else ""
+        console.text(f"Written to {options.out}: {', '.join(names)}{others}")
+    return 0
+
+
+@contextmanager
+def _elsewhere(options: Namespace, simulator: Simulator) -> Iterator[Run | None]:
+    """What computes blocks on a Dask scheduler's workers, where one is named."""
+    if options.scheduler is None:
+        yield None
+        return
+    from fpgaflow.sim.spread import connected, spread
+
+    with connected(options.scheduler) as client:
+        yield spread(client, simulator, trace=options.trace)
+
+
+def validate(options: Namespace, console: Console) -> int:
+    with console.meter() as meter:
+        validation = validating.validate(
+            Path(options.build), None if options.data is None else Path(options.data), meter.stage
+        )
+    console.result(validation.as_json())
+    print_validation(validation, console)
+    return 0 if validation.ok else 1
+
+
+def _load(spec: str) -> Graph:
+    """The graph of a build folder, or of anything that names a model."""
+    folder = Path(spec)
+    if folder.is_dir():
+        return load(manifest_of(folder)[1])
+    with tempfile.TemporaryDirectory(prefix="fpgaflow-") as scratch:
+        return load(to_qonnx(spec, Path(scratch) / "exported.onnx"))

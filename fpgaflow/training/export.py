@@ -1,0 +1,120 @@
+"""QONNX out of a Brevitas model, and the checkpoint that gives the model back."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import brevitas.export
+import onnx
+import torch
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.transformation.fold_constants import FoldConstants
+from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueParameterTensors, RemoveUnusedTensors
+from qonnx.transformation.infer_shapes import InferShapes
+from torch import Tensor, nn
+
+from fpgaflow.errors import BadInput
+from fpgaflow.files import write_atomic
+from fpgaflow.training.models import MODELS, Bits, ModelName
+
+_QUANT_OPS = ["Quant", "BipolarQuant", "Trunc"]
+
+# Scopes that Brevitas puts between a layer's name and its operator.
+_BREVITAS_SCOPES = ("export_handler", "activation_impl")
+
+
+def export_qonnx(model: nn.Module, example_input: Tensor, path: Path) -> None:
+    """Writes `model` in eval mode as QONNX with a batch of 1, each quantiser one `Quant` node, nodes named by layer.
+
+    The batch is fixed because qonnx's executor, hls4ml and FINN want every shape; qonnx's `ChangeBatchSize` alters it.
+    `model` itself is left as it was; Brevitas would leave its handlers and caches in it.
+    """
+    model = copy.deepcopy(model).eval()
+    with warnings.catch_warnings():
+        # They are about the exporter's own future and about tracing; callers compare the file's outputs bit by bit.
+        warnings.simplefilter("ignore")
+        # The TorchScript exporter keeps the layers' names, torch.export does not.
+        exported = brevitas.export.export_qonnx(
+            model, args=example_input[:1], dynamo=False, keep_initializers_as_inputs=False
+        )
+        wrapper = ModelWrapper(exported)
+        for transformation in (
+            InferShapes(),
+            GiveUniqueParameterTensors(),  # Brevitas shares equal scales between layers
+            FoldConstants(exclude_op_types=_QUANT_OPS),
+            RemoveUnusedTensors(),
+        ):
+            wrapper = wrapper.transform(transformation)
+        _name_nodes(wrapper.model.graph)
+        wrapper = wrapper.transform(GiveReadableTensorNames())
+    write_atomic(path, wrapper.model.SerializeToString(deterministic=True))
+
+
+def _name_nodes(graph: onnx.GraphProto) -> None:
+    """'/conv1/weight_quant/export_handler/Quant' → 'conv1_weight_quant', '/relu1/act_quant/.../Relu' → 'relu1'."""
+    taken: set[str] = set()
+    for node in graph.node:
+        scopes = [scope for scope in node.name.strip("/").split("/")[:-1] if scope not in _BREVITAS_SCOPES]
+        if scopes and scopes[-1] == "act_quant":
+            scopes[-1:] = ["quant"] if node.op_type in _QUANT_OPS else []
+        base = "_".join(scopes) or node.op_type.lower()
+        name, count = base, 1
+        while name in taken:
+            count += 1
+            name = f"{base}_{count}"
+        taken.add(name)
+        node.name = name
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model in eval mode, and what builds it again."""
+
+    name: ModelName
+    bits: Bits | None
+    norm: bool
+    model: nn.Module
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample, without the batch."""
+        return MODELS[self.name].input_shape
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Writes tensors and plain values only, so that `torch.load(weights_only=True)` reads it."""
+    buffer = io.BytesIO()
+    content = {
+        "model": str(checkpoint.name),
+        "bits": None if checkpoint.bits is None else asdict(checkpoint.bits),
+        "norm": checkpoint.norm,
+        "state_dict": checkpoint.model.state_dict(),
+    }
+    torch.save(content, buffer)
+    write_atomic(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """The model of `path`, as `fpgaflow train` wrote it, in eval mode.
+
+    Raises:
+        BadInput: not such a file.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        name = ModelName(content["model"])
+        bits = None if content["bits"] is None else Bits(**content["bits"])
+        norm = bool(content["norm"])
+        model = MODELS[name].build(bits, norm=norm)
+        model.load_state_dict(content["state_dict"])
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(
+            str(path), f"is no checkpoint of fpgaflow: {reason}", "Make one with `fpgaflow train`."
+        ) from None
+    return Checkpoint(name, bits, norm, model.eval())
