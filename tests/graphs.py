@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from math import prod
@@ -15,6 +16,7 @@ from fpgaflow.ir.ops import Add, Cast, Conv, Dense, Op, Pool, PoolKind, Relu, Re
 from fpgaflow.ir.types import FixedType, Overflow, Rounding, type_for
 from fpgaflow.ir.verify import MAX_CONSTANT_WIDTH, conv_shape, pool_shape, verify
 from fpgaflow.sim.fixed_point import SAFE_BITS
+from tests.graphs_more import ADDERS
 
 WIDTHS = ((1, 8), (1, 8), (10, 26), (26, 56), (56, 70))  # small; about 2^24; about 2^53; beyond int64
 
@@ -56,20 +58,24 @@ def one_op(
 
 
 @st.composite
-def graphs(draw: st.DrawFn, *, narrow: bool = False, dead: bool = True) -> Graph:
+def graphs(draw: st.DrawFn, *, narrow: bool = False, dead: bool = True, every: bool = False) -> Graph:
     """One to seven ops; accumulators exact, too narrow, unsigned, or with fewer fraction bits than the products.
 
     Args:
+        every: ops of `ops_merge` and `ops_table` as well.
         narrow: keeps to small widths.
         dead: leaves ops and tensors that no output depends on.
     """
-    maker = _Maker(draw, (1, 8) if narrow else draw(st.sampled_from(WIDTHS)))
+    maker = Maker(draw, (1, 8) if narrow else draw(st.sampled_from(WIDTHS)))
+    more = ADDERS if every else ()
     for _ in range(draw(st.integers(1, 7))):
-        maker.add_op()
+        maker.add_op(more)
     return maker.graph(dead)
 
 
-class _Maker:
+class Maker:
+    """A graph under construction; the adders of `graphs_more` use it too."""
+
     def __init__(self, draw: st.DrawFn, widths: tuple[int, int]) -> None:
         self.draw, self.widths = draw, widths
         self.random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -97,8 +103,11 @@ class _Maker:
         graph = Graph("random", tuple(self.inputs), outputs, tuple(self.ops), self.tensors, self.constants)
         return verify(graph, "the test's own maker")
 
-    def add_op(self) -> None:
+    def add_op(self, more: Sequence[Callable[[Maker, str], None]]) -> None:
         x = self.draw(st.sampled_from(list(self.tensors)[-3:]))
+        if more and self.draw(st.booleans()):
+            self.draw(st.sampled_from(more))(self, x)
+            return
         kinds = [self.cast, self.relu, self.threshold, self.dense, self.reshape, self.add]
         if len(self.tensors[x].shape) > 1:
             kinds += [self.conv, self.pool, self.transpose]

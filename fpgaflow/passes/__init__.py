@@ -10,6 +10,7 @@ from fpgaflow.passes.casts import drop_identity_casts, drop_relu_before_unsigned
 from fpgaflow.passes.layout import simplify_layout
 from fpgaflow.passes.names import name_ops
 from fpgaflow.passes.rewrite import without_dead
+from fpgaflow.passes.twins import merge_twins
 
 Pass = Callable[[Graph], Graph]
 
@@ -18,6 +19,7 @@ PIPELINE: list[Pass] = [
     drop_relu_before_unsigned_cast,  # one op less in every target
     drop_identity_casts,  # quantising twice alike is quantising once
     simplify_layout,  # channels-last throughout, transposes cancelled or at the borders
+    merge_twins,  # two readers of one tensor bring a transpose each
     name_ops,  # people read these names in reports, traces and firmware
 ]
 

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fpgaflow.ir.graph import Graph, Source, Tensor
-from fpgaflow.ir.ops import Add, Cast, Dense, Op, Relu, Reshape, Threshold, Transpose
+from fpgaflow.ir.ops import Cast, Dense, Op, Relu, Reshape, Threshold, Transpose
+from fpgaflow.ir.ops_table import Lookup
+from fpgaflow.passes.movement import before_transpose
 from fpgaflow.passes.rewrite import fresh, rebuilt
 
-Elementwise = Cast | Relu | Threshold
+Unary = Cast | Relu | Lookup | Threshold
 
 
 @dataclass(frozen=True)
@@ -74,26 +76,25 @@ def _reshaped(op: Op, graph: Graph) -> _Change | None:
 
 
 def _below_transpose(op: Op, graph: Graph) -> _Change | None:
-    """Elementwise ops move above the transposes of their inputs."""
-    if not isinstance(op, Elementwise | Add):
-        return None
+    """Ops that can move above the transposes of their inputs, where those are all alike."""
     movers = [graph.producers.get(name) for name in op.inputs]
-    if not all(isinstance(m, Transpose) for m in movers):
-        return None
     transposes = [m for m in movers if isinstance(m, Transpose)]
-    perm = transposes[0].perm
-    if any(m.perm != perm for m in transposes):
+    if len(transposes) < len(movers) or len({m.perm for m in transposes}) != 1:
         return None
-    upper = graph.tensors[transposes[0].inputs[0]].shape
-    early = replace(op, inputs=tuple(m.inputs[0] for m in transposes))
-    if isinstance(early, Threshold):
-        early = replace(early, axis=perm[early.axis])
-    return _sunk(op, early, Transpose("", (), "", transposes[0].node, perm), upper, graph)
+    perm = transposes[0].perm
+    moved = before_transpose(op, perm, graph)
+    if moved is None:
+        return None
+    shape = graph.tensors[op.output].shape
+    upper = tuple(shape[perm.index(axis)] for axis in range(len(perm)))
+    early = replace(moved.op, inputs=tuple(m.inputs[0] for m in transposes))
+    change = _sunk(op, early, Transpose("", (), "", transposes[0].node, perm), upper, graph)
+    return replace(change, constants=dict(moved.constants))
 
 
 def _below_reshape(op: Op, graph: Graph) -> _Change | None:
     """Elementwise ops that treat all channels alike move above a reshape of their input."""
-    if not isinstance(op, Elementwise):
+    if not isinstance(op, Unary):
         return None
     before = graph.producers.get(op.inputs[0])
     if not isinstance(before, Reshape):

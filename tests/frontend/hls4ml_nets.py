@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,16 @@ class Net:
         config |= {"OutputDir": str(folder), "ProjectName": "user", "Backend": self.backend}
         common = {"Precision": "ap_fixed<16,6>", "ReuseFactor": 1, "Strategy": "Latency", **self.options}
         config["HLSConfig"] = {"Model": common, "LayerName": self.precision}
-        return ModelGraph.from_layer_list(config, self.layers, inputs, outputs)
+        model = ModelGraph.from_layer_list(config, self.layers, inputs, outputs)
+        model.write = partial(write_unoptimised, model)
+        return model
+
+
+def write_unoptimised(model: Any) -> None:
+    """Writes the project to be compiled without the optimisation that takes most of g++'s time and changes no bit."""
+    type(model).write(model)
+    script = Path(model.config.get_output_dir()) / "build_lib.sh"
+    script.write_text(script.read_text().replace("-O3", "-O0"))
 
 
 def samples(model: Any, count: int = 60, seed: int = 0) -> list[np.ndarray]:

@@ -61,8 +61,8 @@ def assert_kept(before: Graph, after: Graph, seed: int, samples: int = 2) -> Non
 
 
 @pytest.mark.parametrize("each", [*PIPELINE, hoist_max_pools, run_passes], ids=lambda each: each.__name__)
-@given(graphs(), st.integers(0, 2**32 - 1))
-@settings(max_examples=60)
+@given(graphs(every=True), st.integers(0, 2**32 - 1))
+@settings(max_examples=80)
 def test_random_graphs(each: Pass, graph: Graph, seed: int) -> None:
     assert_kept(graph, verify(each(graph), each.__name__), seed)
 
@@ -86,8 +86,8 @@ def imported(model: ModelProto) -> Graph:
         return import_model(read_model(path), "the test")
 
 
-@given(graphs())
-@settings(max_examples=40)
+@given(graphs(every=True))
+@settings(max_examples=60)
 def test_passes_find_nothing_more_to_do(graph: Graph) -> None:
     once = run_passes(graph)
     assert run_passes(once).digest == once.digest
