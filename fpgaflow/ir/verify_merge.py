@@ -59,7 +59,7 @@ def scale_type(
     if bias_type is not None:
         up, bias_up = max(0, bias_type.fraction - fraction), max(0, fraction - bias_type.fraction)
     offsets = np.zeros(1, dtype=object) if bias is None else bias.astype(object) << bias_up
-    ends = [(weights.astype(object) * end << up) + offsets for end in (source.low, source.high)]
+    ends = [np.asarray((weights.astype(object) * end << up) + offsets) for end in (source.low, source.high)]
     return type_for(min(int(e.min()) for e in ends), max(int(e.max()) for e in ends), fraction + up)
 
 
