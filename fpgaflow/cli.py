@@ -70,6 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("model", metavar="MODEL", help=_MODEL_HELP)
     sub.add_argument("--board", metavar="NAME", help="check the hardware flow for this board too")
+    sub.add_argument(
+        "--for",
+        dest="tool",
+        choices=["tensorrt"],
+        help="lint any QDQ file (.onnx) for what this tool would misread, instead",
+    )
 
     sub = command(
         "build",
@@ -93,6 +99,24 @@ def _parser() -> argparse.ArgumentParser:
         help="x (N, ...) and labels y (N,) to measure accuracy with; default: generated inputs, no labels",
     )
     sub.add_argument("--out", metavar="DIR", default="build", help="default: build")
+
+    sub = command(
+        "engine",
+        "build an accelerator engine",
+        "Builds an engine for a GPU or another accelerator from the same integers, with a proof of its bits.",
+    )
+    sub.add_argument("model", metavar="MODEL", help=f"a build folder, or {_MODEL_HELP}")
+    sub.add_argument("--target", choices=["tensorrt", "onnxruntime"], required=True, help="what runs the engine")
+    sub.add_argument("--out", metavar="DIR", default="engine", help="default: engine")
+    sub.add_argument(
+        "--sm",
+        metavar="LIST",
+        help="compute capabilities that the TensorRT-RTX engine is for, as 86,89; default: all from SM80 on",
+    )
+    sub.add_argument(
+        "--batch", type=int, default=1, metavar="N", help="samples per run of a TensorRT engine; default: 1"
+    )
+    sub.add_argument("--data", metavar="X.npz", help="samples to compare on; default: generated inputs")
 
     sub = command("simulate", "bit-accurate outputs", "Computes the exact outputs of a model or build for a data file.")
     sub.add_argument("model", metavar="MODEL_OR_BUILD", help=f"a build folder, or {_MODEL_HELP}")

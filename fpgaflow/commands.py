@@ -120,7 +120,17 @@ def _recipe(options: Namespace, console: Console) -> tuple[Path, Path]:
     return bundled_project().path, Path(options.out) if options.out else Path("lenet_digits")
 
 
+def engine(options: Namespace, console: Console) -> int:
+    from fpgaflow import commands_engine
+
+    return commands_engine.engine(options, console, _load(options.model))
+
+
 def check(options: Namespace, console: Console) -> int:
+    if options.tool is not None:
+        from fpgaflow import commands_engine
+
+        return commands_engine.check_for_tensorrt(options, console)
     problems: list[Any] = []
     graph: Graph | None = None
     try:

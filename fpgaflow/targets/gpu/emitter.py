@@ -78,7 +78,7 @@ class Emitter:
 
     def constant(self, array: np.ndarray, wish: str) -> str:
         name = self.fresh(wish)
-        self.initialisers.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self.initialisers.append(numpy_helper.from_array(np.array(array, order="C"), name))
         return name
 
     def number(self, value: float | Fraction, wish: str) -> str:

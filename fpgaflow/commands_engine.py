@@ -1,0 +1,65 @@
+"""The commands of the parallel path: engines for GPUs and other accelerators, and the linter of their files."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fpgaflow.console import Console
+from fpgaflow.errors import BadInput
+from fpgaflow.ir.graph import Graph
+from fpgaflow.samples import generated_samples, load_samples
+
+
+def engine(options: Namespace, console: Console, graph: Graph) -> int:
+    """Builds an engine of a loaded graph."""
+    from fpgaflow.targets.gpu.engine import EngineOptions, Target, build_engine
+
+    data = None if options.data is None else Path(options.data)
+    samples = generated_samples(graph) if data is None else load_samples(data)
+    wanted = EngineOptions(Target(options.target), _architectures(options.sm), options.batch)
+    with console.meter() as meter:
+        result = build_engine(graph, wanted, Path(options.out), samples, options.model, meter.stage)
+    console.result(result.manifest)
+    mismatches = result.manifest["mismatches"]["onnx_vs_sim"]
+    console.text(
+        f"ONNX Runtime against the simulator: {mismatches['different']:,} of {mismatches['values']:,} integers differ "
+        f"(measured, {mismatches['data']})"
+    )
+    if built := result.manifest["engine"]:
+        sms = ", ".join(f"SM{sm}" for sm in built["architectures"]) or "the GPU of this machine"
+        console.text(f"{built['tool']} {built['version']}: {sms}, batch {built['batch']}")
+        for note in built["notes"]:
+            console.text(f"  {note}")
+    if result.certificate.exact:
+        console.text("Proven exact: every bit is the simulator's", "green")
+    else:
+        rows = [(entry.name, entry.kind, entry.why) for entry in result.certificate.causes]
+        console.table(("where", "kind", "not proven exact, because"), rows)
+    console.text(f"Written to {result.folder}: {', '.join(result.files)}")
+    return 0
+
+
+def _architectures(given: str | None) -> tuple[int, ...]:
+    """Compute capabilities of a list like 86,89."""
+    if given is None:
+        return ()
+    parts = [part.strip().lower().removeprefix("sm").replace(".", "").replace("_", "") for part in given.split(",")]
+    if not all(part.isdigit() and part.isascii() for part in parts):
+        raise BadInput(f"--sm {given}", "is no list of compute capabilities", "Write it as 86 or 86,89")
+    return tuple(int(part) for part in parts)
+
+
+def check_for_tensorrt(options: Namespace, console: Console) -> int:
+    from fpgaflow.targets.gpu.lint import lint_tensorrt
+
+    problems: list[Any] = lint_tensorrt(Path(options.model))
+    console.result({"model": options.model, "ok": not problems, "problems": [asdict(problem) for problem in problems]})
+    if not problems:
+        console.text(f"{options.model}: TensorRT reads it as it is written", "green")
+        return 0
+    console.text(f"{options.model}: {len(problems)} things that TensorRT misreads or refuses", "red")
+    console.table(("where", "found", "what to do"), [(p.where, p.found, p.fix) for p in problems])
+    return 1
