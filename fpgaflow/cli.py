@@ -106,7 +106,9 @@ def _parser() -> argparse.ArgumentParser:
         "Builds an engine for a GPU or another accelerator from the same integers, with a proof of its bits.",
     )
     sub.add_argument("model", metavar="MODEL", help=f"a build folder, or {_MODEL_HELP}")
-    sub.add_argument("--target", choices=["tensorrt", "onnxruntime"], required=True, help="what runs the engine")
+    sub.add_argument(
+        "--target", choices=["tensorrt", "onnxruntime", "stablehlo"], required=True, help="what runs the engine"
+    )
     sub.add_argument("--out", metavar="DIR", default="engine", help="default: engine")
     sub.add_argument(
         "--sm",

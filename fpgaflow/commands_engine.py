@@ -15,7 +15,7 @@ from fpgaflow.samples import generated_samples, load_samples
 
 def engine(options: Namespace, console: Console, graph: Graph) -> int:
     """Builds an engine of a loaded graph."""
-    from fpgaflow.targets.gpu.engine import EngineOptions, Target, build_engine
+    from fpgaflow.targets.engine import EngineOptions, Target, build_engine
 
     data = None if options.data is None else Path(options.data)
     samples = generated_samples(graph) if data is None else load_samples(data)
@@ -23,15 +23,16 @@ def engine(options: Namespace, console: Console, graph: Graph) -> int:
     with console.meter() as meter:
         result = build_engine(graph, wanted, Path(options.out), samples, options.model, meter.stage)
     console.result(result.manifest)
-    mismatches = result.manifest["mismatches"]["onnx_vs_sim"]
-    console.text(
-        f"ONNX Runtime against the simulator: {mismatches['different']:,} of {mismatches['values']:,} integers differ "
-        f"(measured, {mismatches['data']})"
-    )
+    for name, count in result.manifest["mismatches"].items():
+        console.text(
+            f"{name.removesuffix('_vs_sim').replace('_', ', ')} against the simulator: {count['different']:,} of "
+            f"{count['values']:,} output integers differ (measured, {result.manifest['data']})"
+        )
     if built := result.manifest["engine"]:
-        sms = ", ".join(f"SM{sm}" for sm in built["architectures"]) or "the GPU of this machine"
-        console.text(f"{built['tool']} {built['version']}: {sms}, batch {built['batch']}")
-        for note in built["notes"]:
+        places = [f"SM{sm}" for sm in built.get("architectures", [])] or built.get("platforms", ["this machine's GPU"])
+        batch = f", batch {built['batch']}" if "batch" in built else ""
+        console.text(f"{built['tool']} {built['version']}: {', '.join(places)}{batch}")
+        for note in built.get("notes", []):
             console.text(f"  {note}")
     if result.certificate.exact:
         console.text("Proven exact: every bit is the simulator's", "green")

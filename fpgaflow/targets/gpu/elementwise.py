@@ -13,7 +13,8 @@ from fpgaflow.ir.ops_merge import Concat, Elementwise, ElementwiseKind, MatMul, 
 from fpgaflow.ir.ops_table import Lookup, OneHotMax, Piecewise
 from fpgaflow.sim.lines import Line, fit_line
 from fpgaflow.targets.gpu import rounding
-from fpgaflow.targets.gpu.emitter import EXACT, Emitter, Refused, real, unit
+from fpgaflow.targets.gpu.emitter import EXACT, Emitter, real, unit
+from fpgaflow.targets.refused import Refused
 
 _MAX_COMPARISONS = 16  # levels up to which thresholds without a line are compared one by one
 

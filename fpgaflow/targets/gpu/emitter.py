@@ -13,24 +13,13 @@ from fractions import Fraction
 import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from fpgaflow.errors import Problem
 from fpgaflow.ir.graph import Graph, Output
 from fpgaflow.ir.ops import Op
 from fpgaflow.ir.types import FixedType
+from fpgaflow.targets.refused import Refused
 
 INT8_LOW, INT8_HIGH = -128, 127
 EXACT = 1 << 24  # float32 holds every integer up to here
-
-
-class Refused(Exception):
-    """An op that an engine cannot carry exactly: what was found, and what to do."""
-
-    def __init__(self, found: str, fix: str) -> None:
-        super().__init__(found)
-        self.fix = fix
-
-    def problem(self, op: Op) -> Problem:
-        return Problem(f"node '{op.node}' ({type(op).__name__})", str(self), self.fix)
 
 
 @dataclass

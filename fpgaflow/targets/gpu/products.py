@@ -10,7 +10,8 @@ import numpy as np
 from fpgaflow.ir.graph import Graph, Ints
 from fpgaflow.ir.ops import Conv, Dense, Linear, Pool, PoolKind
 from fpgaflow.sim.choice import sum_reach
-from fpgaflow.targets.gpu.emitter import EXACT, Emitter, Refused, in_int8, real, unit
+from fpgaflow.targets.gpu.emitter import EXACT, Emitter, in_int8, real, unit
+from fpgaflow.targets.refused import Refused
 
 _UINT8_HIGH = 255
 _OFFSET = 128  # what makes an unsigned 8-bit activation a signed one

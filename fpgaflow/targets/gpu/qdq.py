@@ -23,9 +23,10 @@ from fpgaflow.ir.ops_merge import Concat, Elementwise, MatMul, Pad, Scale, Take
 from fpgaflow.ir.ops_table import Lookup, OneHotMax, Piecewise
 from fpgaflow.ir.types import Overflow
 from fpgaflow.passes.rewrite import fresh
+from fpgaflow.targets.certificate import Certificate, Entry
 from fpgaflow.targets.gpu import elementwise, products, rounding
-from fpgaflow.targets.gpu.certificate import Certificate, Entry
-from fpgaflow.targets.gpu.emitter import EXACT, Emitter, Refused, in_int8, unit
+from fpgaflow.targets.gpu.emitter import EXACT, Emitter, in_int8, unit
+from fpgaflow.targets.refused import Refused
 
 OPSET, IR_VERSION = 17, 9
 

@@ -1,12 +1,13 @@
-"""`fpgaflow engine`: a folder with the QDQ model, the engine built from it, the proof of its bits, and a manifest."""
+"""`fpgaflow engine`: a folder with an accelerator's engine, its source, the proof of its bits, and a manifest."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +15,37 @@ import numpy as np
 
 import fpgaflow
 from fpgaflow.compare_bits import Mismatches, count_different, output_integers
-from fpgaflow.errors import BadInput, CheckFailed
+from fpgaflow.errors import BadInput, CheckFailed, MissingTool
 from fpgaflow.files import write_atomic
 from fpgaflow.ir.graph import Graph
 from fpgaflow.samples import Samples
 from fpgaflow.sim.run import Simulator
+from fpgaflow.targets.certificate import Certificate
 from fpgaflow.targets.gpu.audit import audit
-from fpgaflow.targets.gpu.certificate import Certificate
 from fpgaflow.targets.gpu.onnxruntime import run_onnx
 from fpgaflow.targets.gpu.qdq import Qdq, emit_qdq
 from fpgaflow.targets.gpu.tensorrt import Flavour, build_plan, checked_architectures, find_tensorrt
 
-MANIFEST, ONNX, PLAN, EXACTNESS = "engine.json", "model.onnx", "model.engine", "exactness.json"
+MANIFEST, EXACTNESS = "engine.json", "exactness.json"
+ONNX, PLAN, STABLEHLO, MLIR = "model.onnx", "model.engine", "model.stablehlo", "model.mlir"
 Notify = Callable[[str], None]
+Run = Callable[[np.ndarray], list[np.ndarray]]
 
 
 class Target(Enum):
     TENSORRT = "tensorrt"
     ONNXRUNTIME = "onnxruntime"
+    STABLEHLO = "stablehlo"
+
+
+@dataclass(frozen=True)
+class _Emitted:
+    """What a target makes: files, the certificate, what the manifest says of the engine, and ways to run it here."""
+
+    files: Mapping[str, bytes]
+    certificate: Certificate
+    engine: Mapping[str, Any] | None
+    runs: Mapping[str, Run]
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,7 @@ class EngineResult:
 def build_engine(
     graph: Graph, options: EngineOptions, out: Path, samples: Samples, source: str, notify: Notify = lambda _: None
 ) -> EngineResult:
-    """Builds the engine of a graph into `out`, and compares its QDQ model with the simulator on `samples`.
+    """Builds the engine of a graph into `out`, and compares what of it runs here with the simulator on `samples`.
 
     Raises:
         UnsupportedModel: the graph has ops without an exact form.
@@ -69,25 +83,21 @@ def build_engine(
     if options.target is not Target.TENSORRT and options.architectures:
         raise BadInput("--sm", f"means nothing to {options.target.value}", "Leave it out")
     notify("emitting")
-    qdq = emit_qdq(graph, dense_as_conv=options.target is Target.TENSORRT)
-    files: dict[str, bytes] = {ONNX: qdq.model.SerializeToString()}
-    engine: dict[str, Any] | None = None
-    if options.target is Target.TENSORRT:
-        notify("building the engine")
-        engine, files[PLAN] = _tensorrt(qdq, options)
+    emitted = _EMITTERS[options.target](graph, options)
     notify("comparing with the simulator")
-    mismatches = compare(graph, qdq, samples)
-    if mismatches.different and qdq.certificate.exact:
-        found = f"{mismatches.different} of {mismatches.values} output values differ from the simulator's"
-        raise CheckFailed("the engine's model in ONNX Runtime", found, "This is a defect of fpgaflow: please report it")
-    files[EXACTNESS] = _json(qdq.certificate.as_json())
+    found = {name: compare(graph, run, samples) for name, run in emitted.runs.items()}
+    for name, mismatches in found.items():
+        if mismatches.different and emitted.certificate.exact:
+            text = f"{mismatches.different} of {mismatches.values} output integers differ from the simulator's"
+            raise CheckFailed(f"the engine by {name}", text, "This is a defect of fpgaflow: please report it")
+    files = {**emitted.files, EXACTNESS: _json(emitted.certificate.as_json())}
     manifest = {
         "fpgaflow": fpgaflow.__version__,
         "target": options.target.value,
         "source": source,
         "graph": graph.digest,
-        "onnx": {"file": ONNX, "sha256": _sha256(files[ONNX])},
-        "engine": engine,
+        "files": {name: _sha256(content) for name, content in files.items()},
+        "engine": emitted.engine,
         "inputs": [
             {"name": port.name, "shape": list(graph.tensors[port.tensor].shape), "dtype": "float32"}
             for port in graph.inputs
@@ -103,37 +113,47 @@ def build_engine(
             }
             for port in graph.outputs
         ],
-        "exact": qdq.certificate.exact,
-        "exactness": EXACTNESS,
-        "mismatches": {"onnx_vs_sim": {**mismatches.as_json(), "data": samples.source}},
+        "exact": emitted.certificate.exact,
+        "mismatches": {f"{name}_vs_sim": count.as_json() for name, count in found.items()},
+        "data": samples.source,
     }
     for name, content in files.items():
         write_atomic(out / name, content)
     write_atomic(out / MANIFEST, _json(manifest))
-    return EngineResult(out, (*files, MANIFEST), manifest, qdq.certificate)
+    return EngineResult(out, (*files, MANIFEST), manifest, emitted.certificate)
 
 
-def compare(graph: Graph, qdq: Qdq, samples: Samples) -> Mismatches:
-    """Integers of the outputs that differ between ONNX Runtime, plain or fully optimised, and the simulator."""
-    port = graph.inputs[0]
+def compare(graph: Graph, run: Run, samples: Samples) -> Mismatches:
+    """Integers of the outputs that differ from the simulator's."""
     if len(graph.inputs) > 1:
-        raise BadInput("the model", f"has {len(graph.inputs)} inputs", "Compare it with fpgaflow.Simulator yourself")
+        raise BadInput("the model", f"has {len(graph.inputs)} inputs", "Engines of one input are compared so far")
     exact = Simulator(graph).integers(samples.x, [out.tensor for out in graph.outputs])
     total = Mismatches(0, 0, 0)
-    for plain in (True, False):
-        outputs = run_onnx(qdq.model, {port.name: np.asarray(samples.x, dtype=np.float32)}, plain=plain)
-        for out, got in zip(graph.outputs, outputs, strict=True):
-            total += count_different(output_integers(got, out), exact[out.tensor].astype(np.float64))
-    return total
+    for out, got in zip(graph.outputs, run(np.asarray(samples.x, dtype=np.float32)), strict=True):
+        total += count_different(output_integers(got, out), exact[out.tensor].astype(np.float64))
+    return replace(total, samples=len(samples))
 
 
-def _tensorrt(qdq: Qdq, options: EngineOptions) -> tuple[dict[str, Any], bytes]:
+def _onnxruntime(graph: Graph, options: EngineOptions) -> _Emitted:
+    qdq = emit_qdq(graph)
+    return _Emitted({ONNX: qdq.model.SerializeToString()}, qdq.certificate, None, _onnx_runs(graph, qdq))
+
+
+def _onnx_runs(graph: Graph, qdq: Qdq) -> dict[str, Run]:
+    name = graph.inputs[0].name
+    return {
+        "onnxruntime_plain": lambda x: run_onnx(qdq.model, {name: x}, plain=True),
+        "onnxruntime_optimised": lambda x: run_onnx(qdq.model, {name: x}),
+    }
+
+
+def _tensorrt(graph: Graph, options: EngineOptions) -> _Emitted:
+    qdq = emit_qdq(graph, dense_as_conv=True)
     tensorrt = find_tensorrt()
     architectures = checked_architectures(tensorrt, options.architectures)
     plan = build_plan(tensorrt, qdq.model, architectures, options.batch)
     described: dict[str, Any] = {
         "file": PLAN,
-        "sha256": _sha256(plan),
         "tool": tensorrt.flavour.value,
         "version": tensorrt.version,
         "architectures": list(architectures),
@@ -146,11 +166,30 @@ def _tensorrt(qdq: Qdq, options: EngineOptions) -> tuple[dict[str, Any], bytes]:
             first = found.problems[0]
             raise CheckFailed(f"the engine's audit, {first.where}", first.found, first.fix)
         described["notes"] = [str(note) for note in found.notes]
-    return described, plan
+    files = {ONNX: qdq.model.SerializeToString(), PLAN: plan}
+    return _Emitted(files, qdq.certificate, described, _onnx_runs(graph, qdq))
 
 
-def load_engine(folder: Path) -> tuple[dict[str, Any], bytes | None]:
-    """The manifest of an engine folder and its plan, None where the target has none; hashes are checked.
+def _stablehlo(graph: Graph, options: EngineOptions) -> _Emitted:
+    try:
+        from fpgaflow.targets.tpu.stablehlo import PLATFORMS, emit_stablehlo, run_stablehlo
+    except ImportError:
+        raise MissingTool("JAX", "is not installed", "pip install 'fpgaflow[tpu]'") from None
+    made = emit_stablehlo(graph)
+    files = {STABLEHLO: made.artefact, MLIR: made.text.encode()}
+    described = {"file": STABLEHLO, "tool": "jax.export", "version": version("jax"), "platforms": list(PLATFORMS)}
+    return _Emitted(files, made.certificate, described, {"stablehlo": lambda x: run_stablehlo(made.artefact, [x])})
+
+
+_EMITTERS: Mapping[Target, Callable[[Graph, EngineOptions], _Emitted]] = {
+    Target.TENSORRT: _tensorrt,
+    Target.ONNXRUNTIME: _onnxruntime,
+    Target.STABLEHLO: _stablehlo,
+}
+
+
+def load_engine(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The manifest of an engine folder and its files by name; hashes are checked.
 
     Raises:
         BadInput: no engine there, or a damaged, truncated or exchanged file.
@@ -158,13 +197,12 @@ def load_engine(folder: Path) -> tuple[dict[str, Any], bytes | None]:
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text())
-        parts = [part for part in (manifest["onnx"], manifest["engine"]) if part is not None]
-        wanted = {str(part["file"]): str(part["sha256"]) for part in parts}
+        wanted = {str(name): str(digest) for name, digest in manifest["files"].items()}
     except OSError:
         raise BadInput(str(folder), f"holds no {MANIFEST}", "Give a folder that `fpgaflow engine` wrote") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise BadInput(str(path), "is damaged", "Build the engine again") from None
-    if not wanted.keys() <= {ONNX, PLAN}:
+    if not wanted.keys() <= {ONNX, PLAN, STABLEHLO, MLIR, EXACTNESS}:
         raise BadInput(str(path), "names files that no engine has", "Build the engine again")
     contents: dict[str, bytes] = {}
     for name, digest in wanted.items():
@@ -175,7 +213,7 @@ def load_engine(folder: Path) -> tuple[dict[str, Any], bytes | None]:
         if _sha256(contents[name]) != digest:
             found = "is not the file that the manifest describes: truncated, or of another build"
             raise BadInput(str(folder / name), found, "Build the engine again")
-    return manifest, contents.get(PLAN)
+    return manifest, contents
 
 
 def _json(value: object) -> bytes:

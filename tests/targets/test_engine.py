@@ -18,10 +18,10 @@ from fpgaflow.ir.ops import Threshold
 from fpgaflow.ir.types import FixedType
 from fpgaflow.samples import generated_samples
 from fpgaflow.sim.lines import Line
-from fpgaflow.targets.gpu import engine as engines
+from fpgaflow.targets import engine as engines
+from fpgaflow.targets.engine import EngineOptions, Target, build_engine, load_engine
 from fpgaflow.targets.gpu.audit import audit, read_plan
 from fpgaflow.targets.gpu.elementwise import robust
-from fpgaflow.targets.gpu.engine import EngineOptions, Target, build_engine, load_engine
 from fpgaflow.targets.gpu.qdq import emit_qdq
 from fpgaflow.targets.gpu.tensorrt import build_plan, find_tensorrt
 from tests.graphs import one_op
@@ -38,10 +38,27 @@ def lenet() -> Graph:
 def test_onnxruntime(lenet: Graph, tmp_path: Path) -> None:
     result = build_engine(lenet, EngineOptions(Target.ONNXRUNTIME), tmp_path, generated_samples(lenet, 20), "lenet")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(result.files)
-    manifest, plan = load_engine(tmp_path)
-    assert plan is None and manifest["exact"]
-    assert manifest["mismatches"]["onnx_vs_sim"]["different"] == 0
+    manifest, files = load_engine(tmp_path)
+    assert sorted(files) == ["exactness.json", "model.onnx"] and manifest["exact"]
+    assert {name: count["different"] for name, count in manifest["mismatches"].items()} == {
+        "onnxruntime_plain_vs_sim": 0,
+        "onnxruntime_optimised_vs_sim": 0,
+    }
     assert json.loads((tmp_path / "exactness.json").read_text())["exact"]
+
+
+def test_stablehlo(lenet: Graph, tmp_path: Path) -> None:
+    pytest.importorskip("jax", reason="JAX: pip install 'fpgaflow[tpu]'")
+    build_engine(lenet, EngineOptions(Target.STABLEHLO), tmp_path, generated_samples(lenet, 20), "lenet")
+    manifest, files = load_engine(tmp_path)
+    assert sorted(files) == ["exactness.json", "model.mlir", "model.stablehlo"]
+    assert manifest["engine"]["platforms"] == ["tpu", "cpu", "cuda"] and manifest["exact"]
+    assert manifest["mismatches"]["stablehlo_vs_sim"] == {
+        "samples": 20,
+        "values": 200,
+        "different": 0,
+        "first_sample": None,
+    }
 
 
 @pytest.mark.parametrize("batch", [1, 64])
@@ -50,8 +67,8 @@ def test_tensorrt_is_the_same_each_time_and_audited(lenet: Graph, batch: int, tm
     options = EngineOptions(Target.TENSORRT, (86, 89), batch)
     samples = generated_samples(lenet, 20)
     results = [build_engine(lenet, options, tmp_path / name, samples, "lenet") for name in ("a", "b")]
-    plans = [load_engine(result.folder)[1] for result in results]
-    assert plans[0] is not None and plans[0] == plans[1]
+    plans = [load_engine(result.folder)[1][engines.PLAN] for result in results]
+    assert plans[0] == plans[1]
     built = results[0].manifest["engine"]
     assert (built["architectures"], built["batch"], built["notes"]) == ([86, 89], batch, [])
     text = read_plan(plans[0])
@@ -122,7 +139,7 @@ def exchanged(folder: Path) -> None:
 
 
 def damaged(folder: Path) -> None:
-    (folder / engines.MANIFEST).write_text('{"onnx": 3')
+    (folder / engines.MANIFEST).write_text('{"files": 3}')
 
 
 def elsewhere(folder: Path) -> None:
@@ -151,8 +168,8 @@ def test_a_difference_that_was_proven_impossible_is_told(
 ) -> None:
     other = replace(lenet, constants={n: np.zeros_like(a) for n, a in lenet.constants.items()})
     wrong = emit_qdq(other)
-    monkeypatch.setattr(engines, "emit_qdq", lambda graph, dense_as_conv: wrong)
-    with pytest.raises(CheckFailed, match="output values differ from the simulator's"):
+    monkeypatch.setattr(engines, "emit_qdq", lambda graph: wrong)
+    with pytest.raises(CheckFailed, match="output integers differ from the simulator's"):
         build_engine(lenet, EngineOptions(Target.ONNXRUNTIME), tmp_path / "e", generated_samples(lenet, 5), "lenet")
     assert not (tmp_path / "e").exists()
 
