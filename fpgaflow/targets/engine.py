@@ -22,7 +22,7 @@ from fpgaflow.samples import Samples
 from fpgaflow.sim.run import Simulator
 from fpgaflow.targets.certificate import Certificate
 from fpgaflow.targets.gpu.audit import audit
-from fpgaflow.targets.gpu.onnxruntime import run_onnx
+from fpgaflow.targets.gpu.onnxruntime import PLAIN_SESSION, run_onnx
 from fpgaflow.targets.gpu.qdq import Qdq, emit_qdq
 from fpgaflow.targets.gpu.tensorrt import Flavour, build_plan, checked_architectures, find_tensorrt
 
@@ -136,7 +136,20 @@ def compare(graph: Graph, run: Run, samples: Samples) -> Mismatches:
 
 def _onnxruntime(graph: Graph, options: EngineOptions) -> _Emitted:
     qdq = emit_qdq(graph)
-    return _Emitted({ONNX: qdq.model.SerializeToString()}, qdq.certificate, None, _onnx_runs(graph, qdq))
+    described: dict[str, Any] = {
+        "file": ONNX,
+        "tool": "ONNX Runtime",
+        "version": version("onnxruntime"),
+        "session": PLAIN_SESSION if qdq.saturating else {},
+        "notes": [
+            f"node '{name}': 8-bit weights saturate in int8 kernels of x86 without VNNI; run it with {PLAIN_SESSION}"
+            for name in qdq.saturating
+        ],
+    }
+    runs = _onnx_runs(graph, qdq)
+    if qdq.saturating:
+        del runs["onnxruntime_optimised"]
+    return _Emitted({ONNX: qdq.model.SerializeToString()}, qdq.certificate, described, runs)
 
 
 def _onnx_runs(graph: Graph, qdq: Qdq) -> dict[str, Run]:
@@ -167,7 +180,8 @@ def _tensorrt(graph: Graph, options: EngineOptions) -> _Emitted:
             raise CheckFailed(f"the engine's audit, {first.where}", first.found, first.fix)
         described["notes"] = [str(note) for note in found.notes]
     files = {ONNX: qdq.model.SerializeToString(), PLAN: plan}
-    return _Emitted(files, qdq.certificate, described, _onnx_runs(graph, qdq))
+    runs = {"onnxruntime_plain": _onnx_runs(graph, qdq)["onnxruntime_plain"]}  # what of it runs without a GPU
+    return _Emitted(files, qdq.certificate, described, runs)
 
 
 def _stablehlo(graph: Graph, options: EngineOptions) -> _Emitted:

@@ -32,6 +32,7 @@ class Emitter:
         quantised: tensors whose values come out of a DequantizeLinear, moved at most, and its scale. Only that scale
             may quantise them again: ONNX Runtime makes one quantiser of two, which otherwise rounds otherwise.
         direct: those of them that are a DequantizeLinear's own output.
+        int8: ops that multiply int8 operands, and whether some int8 kernels may saturate on them.
     """
 
     graph: Graph
@@ -41,6 +42,7 @@ class Emitter:
     first: set[str] = field(default_factory=set)
     quantised: dict[str, Fraction] = field(default_factory=dict)
     direct: set[str] = field(default_factory=set)
+    int8: dict[str, bool] = field(default_factory=dict)
     _moved: dict[tuple[str, bool], str] = field(default_factory=dict)
     _names: set[str] = field(default_factory=set)
 

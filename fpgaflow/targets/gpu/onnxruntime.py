@@ -9,19 +9,20 @@ import onnxruntime as ort
 from onnx import ModelProto
 
 _BATCH = 256
+PLAIN_SESSION = {"session.disable_quant_qdq": "1"}  # no QDQ pair becomes an integer kernel
 
 
 def run_onnx(model: ModelProto, inputs: Mapping[str, np.ndarray], *, plain: bool = False) -> list[np.ndarray]:
     """Outputs (N, ...) float32 for inputs (N, ...) by name.
 
     Args:
-        plain: every node as it stands, in float32: no QDQ pair becomes an integer kernel, some of which saturate
-            int16 sums on processors without VNNI.
+        plain: every node as it stands, in float32, and no integer kernel; else with every optimisation.
     """
     options = ort.SessionOptions()
     if plain:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.add_session_config_entry("session.disable_quant_qdq", "1" if plain else "0")
+        for key, value in PLAIN_SESSION.items():
+            options.add_session_config_entry(key, value)
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     count = len(next(iter(inputs.values())))
     parts = [

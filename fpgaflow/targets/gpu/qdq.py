@@ -54,10 +54,14 @@ EMITTERS: Mapping[type[Op], Callable[[Emitter, Any], None]] = {
 
 @dataclass(frozen=True)
 class Qdq:
-    """The ONNX model (inputs and outputs bear the model's own names and layouts, float32, batch N) and its proof."""
+    """The ONNX model (inputs and outputs bear the model's own names and layouts, float32, batch N) and its proof.
+
+    `saturating` are the nodes whose weights some int8 kernels of ONNX Runtime saturate on: see `Int8.saturates`.
+    """
 
     model: ModelProto
     certificate: Certificate
+    saturating: tuple[str, ...]
 
 
 def check_qdq(graph: Graph) -> list[Problem]:
@@ -92,7 +96,8 @@ def emit_qdq(graph: Graph, *, dense_as_conv: bool = False) -> Qdq:
     opsets = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(proto, opset_imports=opsets, ir_version=IR_VERSION, producer_name="fpgaflow")
     checker.check_model(model, full_check=True)
-    return Qdq(model, Certificate(tuple(entries)))
+    saturating = tuple(op.node for op in graph.ops if emitter.int8.get(op.name, False))
+    return Qdq(model, Certificate(tuple(entries)), saturating)
 
 
 def _with_free_names(graph: Graph) -> Graph:
@@ -131,7 +136,7 @@ def _emitted(graph: Graph, dense_as_conv: bool) -> tuple[Emitter, list[Problem],
             if emit is None:
                 raise Refused(f"{type(op).__name__} has no exact form in an engine", "Leave it to the host, or to FPGA")
             emit(emitter, op)
-            entries.append(_entry(op, graph))
+            entries.append(_entry(op, emitter))
         except Refused as refusal:
             problems.append(refusal.problem(op))
             emitter.nodes.append(helper.make_node("Identity", [op.inputs[0]], [op.output]))
@@ -140,13 +145,12 @@ def _emitted(graph: Graph, dense_as_conv: bool) -> tuple[Emitter, list[Problem],
     return emitter, problems, entries
 
 
-def _entry(op: Op, graph: Graph) -> Entry:
-    name, kind = op.name, type(op).__name__
+def _entry(op: Op, emitter: Emitter) -> Entry:
+    name, kind, graph = op.name, type(op).__name__, emitter.graph
     result = graph.type_of(op.output)
     if isinstance(op, Linear):
         reached = products.reach(op, graph)
-        int8 = products.int8_operands(op, graph)
-        arithmetic = "int8 products, int32 or float32 sums" if int8 else "float32 (TF32 off)"
+        arithmetic = "int8 products, int32 or float32 sums" if name in emitter.int8 else "float32 (TF32 off)"
         return Entry(name, kind, arithmetic, True, f"every partial sum is an integer below 2^24 = {EXACT}", reached)
     reached = max(-result.low, result.high)
     return Entry(name, kind, "float32", True, "power-of-two units, integers within 2^24", reached)
