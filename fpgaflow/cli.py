@@ -120,6 +120,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--data", metavar="X.npz", help="samples to compare on; default: generated inputs")
 
+    sub = command(
+        "bench",
+        "measure an engine",
+        "Measures an engine on this machine: latency one by one, throughput in batches, energy where it can be read.",
+    )
+    sub.add_argument("engine", metavar="ENGINE", help="a folder that `fpgaflow engine` wrote")
+    sub.add_argument(
+        "--batch", type=int, metavar="N", help="samples per batch; default: 256, TensorRT's is the engine's"
+    )
+    sub.add_argument("--seconds", type=float, default=2.0, metavar="S", help="how long to measure each; default: 2")
+
     sub = command("simulate", "bit-accurate outputs", "Computes the exact outputs of a model or build for a data file.")
     sub.add_argument("model", metavar="MODEL_OR_BUILD", help=f"a build folder, or {_MODEL_HELP}")
     sub.add_argument(

@@ -126,6 +126,12 @@ def engine(options: Namespace, console: Console) -> int:
     return commands_engine.engine(options, console, _load(options.model))
 
 
+def bench(options: Namespace, console: Console) -> int:
+    from fpgaflow import commands_engine
+
+    return commands_engine.bench(options, console)
+
+
 def check(options: Namespace, console: Console) -> int:
     if options.tool is not None:
         from fpgaflow import commands_engine

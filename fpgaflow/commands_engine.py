@@ -64,3 +64,33 @@ def check_for_tensorrt(options: Namespace, console: Console) -> int:
     console.text(f"{options.model}: {len(problems)} things that TensorRT misreads or refuses", "red")
     console.table(("where", "found", "what to do"), [(p.where, p.found, p.fix) for p in problems])
     return 1
+
+
+def bench(options: Namespace, console: Console) -> int:
+    """Measures an engine folder on this machine."""
+    from fpgaflow.targets.bench import offline, single_stream
+    from fpgaflow.targets.steps import steps_of
+
+    if not options.seconds > 0:
+        raise BadInput("--seconds", f"is {options.seconds}", "Give more than 0")
+    with console.meter() as meter:
+        meter.stage("loading")
+        steps = steps_of(Path(options.engine), options.batch)
+        meter.stage("single stream")
+        single = single_stream(steps.one, options.seconds, steps.counter)
+        meter.stage("offline")
+        many = offline(steps.many, steps.batch, options.seconds, steps.counter)
+    figures = {"single_stream": asdict(single), "offline": asdict(many)}
+    console.result({"engine": options.engine, "device": steps.device, "source": "measured", **figures})
+    console.text(f"{options.engine} on {steps.device} (measured)")
+    latencies = [f"{value * 1e6:,.1f} µs" for value in (single.p50, single.p90, single.p99)]
+    rows = [
+        ("single stream, p50 / p90 / p99", " / ".join(latencies), _energy(single.joules)),
+        (f"offline, batch {many.batch}", f"{many.samples_per_second:,.0f} samples/s", _energy(many.joules)),
+    ]
+    console.table(("scenario", "measured", "energy per sample above idle"), rows)
+    return 0
+
+
+def _energy(joules: float | None) -> str:
+    return "no counter can be read" if joules is None else f"{joules * 1e6:,.1f} µJ"
