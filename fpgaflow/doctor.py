@@ -104,7 +104,7 @@ _PROBES = (
         ("--help",),
         r"TensorRT v(\d+)",
     ),
-    _Probe("TensorRT-RTX", "GPU engines built without a GPU", "pip install tensorrt-rtx", (), ("tensorrt-rtx",)),
+    _Probe("TensorRT-RTX", "GPU engines built without a GPU", "pip install 'fpgaflow[gpu]'", (), ("tensorrt-rtx",)),
     _Probe("PyTorch", "training, Inductor engines", "pip install 'fpgaflow[train]'", (), ("torch",)),
     _Probe("Brevitas", "quantisation-aware training", "pip install 'fpgaflow[train]'", (), ("brevitas",)),
     _Probe("scikit-learn", "the bundled digits data set", "pip install 'fpgaflow[train]'", (), ("scikit-learn",)),
@@ -112,7 +112,7 @@ _PROBES = (
     _Probe("Zarr", "Zarr files of samples and outputs", "pip install 'fpgaflow[scale]'", (), ("zarr",)),
     _Probe("Keras", "Keras 3 and HGQ2 models, through hls4ml", "pip install 'fpgaflow[keras]'", (), ("keras",)),
     _Probe("TensorFlow", "QKeras models, TFLite", "pip install tensorflow", (), ("tensorflow",)),
-    _Probe("JAX", "StableHLO for TPU, CPU and CUDA", "pip install jax", (), ("jax",)),
+    _Probe("JAX", "StableHLO for TPU, CPU and CUDA", "pip install 'fpgaflow[tpu]'", (), ("jax",)),
     _Probe(
         "ONNX Runtime",
         "float reference, CPU engines",
