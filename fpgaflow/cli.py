@@ -167,6 +167,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("build", metavar="BUILD", help="a folder that `fpgaflow build` wrote")
     sub.add_argument("--data", metavar="X.npz", help="other samples than the build's own")
+    sub.add_argument(
+        "--engine", metavar="DIR", help="compare an engine that `fpgaflow engine` made from this build too"
+    )
     return parser
 
 

@@ -237,9 +237,8 @@ def _elsewhere(options: Namespace, simulator: Simulator) -> Iterator[Run | None]
 
 def validate(options: Namespace, console: Console) -> int:
     with console.meter() as meter:
-        validation = validating.validate(
-            Path(options.build), None if options.data is None else Path(options.data), meter.stage
-        )
+        data, engine = (None if given is None else Path(given) for given in (options.data, options.engine))
+        validation = validating.validate(Path(options.build), data, meter.stage, engine)
     console.result(validation.as_json())
     print_validation(validation, console)
     return 0 if validation.ok else 1

@@ -23,6 +23,7 @@ from fpgaflow.passes.rewrite import without_dead
 from fpgaflow.samples import Samples, accuracy, generated_samples, load_samples
 from fpgaflow.sim.fixed_point import dequantise
 from fpgaflow.sim.run import Engine, Simulator
+from fpgaflow.targets.engine_layers import load_for
 from fpgaflow.targets.hls.csim import CSim
 from fpgaflow.targets.hls.layers import HlsOptions
 from fpgaflow.targets.hls.project import make_project
@@ -80,15 +81,16 @@ class Validation:
         }
 
 
-def validate(folder: Path, data: Path | None, notify: Notify) -> Validation:
+def validate(folder: Path, data: Path | None, notify: Notify, engine: Path | None = None) -> Validation:
     """Compares QONNX's executor, the reference and the fast simulator, and hls4ml's compiled C++ on a build's samples.
 
     Args:
         folder: what `fpgaflow build` wrote.
         data: other samples than the build's own.
+        engine: what `fpgaflow engine` wrote of the same graph, to be compared too.
 
     Raises:
-        BadInput: no finished build, or samples that do not fit.
+        BadInput: no finished build, samples that do not fit, or an engine of another graph.
     """
     manifest, graph_file = manifest_of(folder)
     graph = load_graph(graph_file)
@@ -128,6 +130,12 @@ def validate(folder: Path, data: Path | None, notify: Notify) -> Validation:
     else:
         ways.append(_way("csim", compiled, graph, samples))
         steps.append(_step(fast, ways[-1], lambda _: firmware.first_difference(compiled)))
+    if engine is not None:
+        notify("the engine")
+        loaded = load_for(graph, engine)
+        ways.append(_way(loaded.title, loaded.output_integers(samples.x), graph, samples))
+        excuse = None if loaded.exact else f"its certificate says so: {loaded.causes}"
+        steps.append(_step(fast, ways[-1], lambda row: loaded.first_difference(samples.x[row : row + 1]), excuse))
     float_accuracy = manifest.get("accuracy", {}).get("float")
     return Validation(len(samples), samples.source, float_accuracy, tuple(ways), tuple(steps), tuple(skipped))
 

@@ -13,7 +13,10 @@ from onnx import load_model, numpy_helper, save_model
 from fpgaflow.build_folder import CSIM, MANIFEST, QONNX
 from fpgaflow.building import build
 from fpgaflow.errors import BadInput
+from fpgaflow.ir.store import load_graph
+from fpgaflow.samples import generated_samples
 from fpgaflow.sim.run import Engine, Simulator
+from fpgaflow.targets.engine import EngineOptions, Target, build_engine
 from fpgaflow.validate import Validation, validate
 from tests.builds import SAMPLES, files_of, perceptron
 
@@ -39,6 +42,17 @@ def test_every_way_computes_the_same(project: Path) -> None:
     assert shares == {json.loads((project / "build" / MANIFEST).read_text())["accuracy"]["simulated"]}
     assert told == ["simulating", "QONNX executor", "hls4ml C simulation"]
     assert files_of(project / "build" / "firmware") == before
+
+
+@pytest.mark.parametrize("target", ["onnxruntime", "tensorrt"])
+def test_an_engine_is_compared_too(target: str, project: Path, tmp_path: Path) -> None:
+    if target == "tensorrt":
+        pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX: pip install 'fpgaflow[gpu]'")
+    graph = load_graph(project / "build" / "graph.json")
+    build_engine(graph, EngineOptions(Target(target)), tmp_path, generated_samples(graph, 4), "test")
+    found = validate(project / "build", None, lambda _: None, tmp_path)
+    step = found.steps[-1]
+    assert step.right.startswith(target) and step.ok and step.mismatches.different == 0
 
 
 def test_json_is_plain(project: Path) -> None:

@@ -53,15 +53,25 @@ EMITTERS: Mapping[type[Op], Callable[[Emitter, Any], None]] = {
 
 
 @dataclass(frozen=True)
+class Layout:
+    """The name of a tensor in the ONNX model, and whether it lies channels-first there."""
+
+    onnx: str
+    first: bool
+
+
+@dataclass(frozen=True)
 class Qdq:
     """The ONNX model (inputs and outputs bear the model's own names and layouts, float32, batch N) and its proof.
 
+    `layouts` tells how each tensor of the graph lies there, in the graph's order.
     `saturating` are the nodes whose weights some int8 kernels of ONNX Runtime saturate on: see `Int8.saturates`.
     """
 
     model: ModelProto
     certificate: Certificate
     saturating: tuple[str, ...]
+    layouts: Mapping[str, Layout]
 
 
 def check_qdq(graph: Graph) -> list[Problem]:
@@ -78,7 +88,7 @@ def emit_qdq(graph: Graph, *, dense_as_conv: bool = False) -> Qdq:
     Raises:
         UnsupportedModel: with one problem per op that an engine cannot carry exactly.
     """
-    graph = _with_free_names(graph)
+    own_names, graph = list(graph.tensors), _with_free_names(graph)
     emitter, problems, entries = _emitted(graph, dense_as_conv)
     if problems:
         raise UnsupportedModel(problems)
@@ -97,7 +107,10 @@ def emit_qdq(graph: Graph, *, dense_as_conv: bool = False) -> Qdq:
     model = helper.make_model(proto, opset_imports=opsets, ir_version=IR_VERSION, producer_name="fpgaflow")
     checker.check_model(model, full_check=True)
     saturating = tuple(op.node for op in graph.ops if emitter.int8.get(op.name, False))
-    return Qdq(model, Certificate(tuple(entries)), saturating)
+    layouts = {own: Layout(new, new in emitter.first) for own, new in zip(own_names, graph.tensors, strict=True)}
+    order = [*(port.tensor for port in graph.inputs), *(op.output for op in graph.ops)]
+    in_order = {own: layout for name in order for own, layout in layouts.items() if layout.onnx == name}
+    return Qdq(model, Certificate(tuple(entries)), saturating, in_order)
 
 
 def _with_free_names(graph: Graph) -> Graph:
