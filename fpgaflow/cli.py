@@ -107,7 +107,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("model", metavar="MODEL", help=f"a build folder, or {_MODEL_HELP}")
     sub.add_argument(
-        "--target", choices=["tensorrt", "onnxruntime", "stablehlo"], required=True, help="what runs the engine"
+        "--target",
+        choices=["tensorrt", "onnxruntime", "inductor", "stablehlo"],
+        required=True,
+        help="what runs the engine",
     )
     sub.add_argument("--out", metavar="DIR", default="engine", help="default: engine")
     sub.add_argument(

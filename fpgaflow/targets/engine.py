@@ -27,7 +27,7 @@ from fpgaflow.targets.gpu.qdq import Qdq, emit_qdq
 from fpgaflow.targets.gpu.tensorrt import Flavour, build_plan, checked_architectures, find_tensorrt
 
 MANIFEST, EXACTNESS = "engine.json", "exactness.json"
-ONNX, PLAN, STABLEHLO, MLIR = "model.onnx", "model.engine", "model.stablehlo", "model.mlir"
+ONNX, PLAN, PT2, STABLEHLO, MLIR = "model.onnx", "model.engine", "model.pt2", "model.stablehlo", "model.mlir"
 Notify = Callable[[str], None]
 Run = Callable[[np.ndarray], list[np.ndarray]]
 
@@ -35,6 +35,7 @@ Run = Callable[[np.ndarray], list[np.ndarray]]
 class Target(Enum):
     TENSORRT = "tensorrt"
     ONNXRUNTIME = "onnxruntime"
+    INDUCTOR = "inductor"
     STABLEHLO = "stablehlo"
 
 
@@ -184,6 +185,18 @@ def _tensorrt(graph: Graph, options: EngineOptions) -> _Emitted:
     return _Emitted(files, qdq.certificate, described, runs)
 
 
+def _inductor(graph: Graph, options: EngineOptions) -> _Emitted:
+    try:
+        from fpgaflow.targets.gpu.inductor import compile_inductor, run_inductor
+    except ImportError:
+        raise MissingTool("torch", "is not installed", "pip install torch") from None
+    qdq = emit_qdq(graph)
+    package, device = compile_inductor(qdq.model)
+    described = {"file": PT2, "tool": "torch, Inductor", "version": version("torch"), "platforms": [device]}
+    files = {ONNX: qdq.model.SerializeToString(), PT2: package}
+    return _Emitted(files, qdq.certificate, described, {"inductor": lambda x: run_inductor(package, [x], device)})
+
+
 def _stablehlo(graph: Graph, options: EngineOptions) -> _Emitted:
     try:
         from fpgaflow.targets.tpu.stablehlo import PLATFORMS, emit_stablehlo, run_stablehlo
@@ -198,6 +211,7 @@ def _stablehlo(graph: Graph, options: EngineOptions) -> _Emitted:
 _EMITTERS: Mapping[Target, Callable[[Graph, EngineOptions], _Emitted]] = {
     Target.TENSORRT: _tensorrt,
     Target.ONNXRUNTIME: _onnxruntime,
+    Target.INDUCTOR: _inductor,
     Target.STABLEHLO: _stablehlo,
 }
 
@@ -216,7 +230,7 @@ def load_engine(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         raise BadInput(str(folder), f"holds no {MANIFEST}", "Give a folder that `fpgaflow engine` wrote") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise BadInput(str(path), "is damaged", "Build the engine again") from None
-    if not wanted.keys() <= {ONNX, PLAN, STABLEHLO, MLIR, EXACTNESS}:
+    if not wanted.keys() <= {ONNX, PLAN, PT2, STABLEHLO, MLIR, EXACTNESS}:
         raise BadInput(str(path), "names files that no engine has", "Build the engine again")
     contents: dict[str, bytes] = {}
     for name, digest in wanted.items():

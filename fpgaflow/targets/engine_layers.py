@@ -15,7 +15,7 @@ from fpgaflow.compare_bits import output_integers
 from fpgaflow.errors import BadInput
 from fpgaflow.ir.graph import Graph
 from fpgaflow.sim.run import Simulator
-from fpgaflow.targets.engine import EXACTNESS, ONNX, STABLEHLO, Target, load_engine
+from fpgaflow.targets.engine import EXACTNESS, ONNX, PT2, STABLEHLO, Target, load_engine
 from fpgaflow.targets.gpu.onnxruntime import run_onnx
 from fpgaflow.targets.gpu.qdq import emit_qdq
 
@@ -50,6 +50,10 @@ class LoadedEngine:
             from fpgaflow.targets.tpu.stablehlo import run_stablehlo
 
             outputs = run_stablehlo(self.files[STABLEHLO], [single])
+        elif self.target is Target.INDUCTOR:
+            from fpgaflow.targets.gpu.inductor import run_inductor
+
+            outputs = run_inductor(self.files[PT2], [single], self.manifest["engine"]["platforms"][0])
         else:
             outputs = run_onnx(self._model(), {self.graph.inputs[0].name: single}, plain=True)
         return {p.name: output_integers(y, p) for p, y in zip(self.graph.outputs, outputs, strict=True)}

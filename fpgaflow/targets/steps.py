@@ -12,7 +12,7 @@ import numpy as np
 
 from fpgaflow.errors import BadInput
 from fpgaflow.targets.bench import Joules, Step, cpu_counter, gpu_counter
-from fpgaflow.targets.engine import ONNX, PLAN, STABLEHLO, Target, load_engine
+from fpgaflow.targets.engine import ONNX, PLAN, PT2, STABLEHLO, Target, load_engine
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ def steps_of(folder: Path, batch: int | None) -> Steps:
             return _onnxruntime(manifest, files[ONNX], batch or 256)
         case Target.STABLEHLO:
             return _stablehlo(manifest, files[STABLEHLO], batch or 256)
+        case Target.INDUCTOR:
+            return _inductor(manifest, files[PT2], batch or 256)
         case Target.TENSORRT:
             return _tensorrt(manifest, files[PLAN], batch)
 
@@ -79,6 +81,24 @@ def _stablehlo(manifest: Mapping[str, Any], artefact: bytes, batch: int) -> Step
         str(device.device_kind),
         counter,
     )
+
+
+def _inductor(manifest: Mapping[str, Any], package: bytes, batch: int) -> Steps:
+    import torch
+
+    from fpgaflow.targets.gpu.inductor import load_inductor
+
+    device = manifest["engine"]["platforms"][0]
+    run = load_inductor(package)
+    one, many = ([torch.from_numpy(x).to(device) for x in _inputs(manifest, n).values()] for n in (1, batch))
+    if device == "cpu":
+        return Steps(lambda: run(*one), lambda: run(*many), batch, _cpu(), cpu_counter())
+
+    def step(inputs: list[Any]) -> None:
+        run(*inputs)
+        torch.cuda.synchronize()
+
+    return Steps(lambda: step(one), lambda: step(many), batch, torch.cuda.get_device_name(), gpu_counter())
 
 
 def _tensorrt(manifest: Mapping[str, Any], plan: bytes, batch: int | None) -> Steps:

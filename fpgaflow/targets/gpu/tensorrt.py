@@ -76,7 +76,7 @@ def checked_architectures(tensorrt: TensorRT, asked: tuple[int, ...]) -> tuple[i
     known = tensorrt.architectures
     unknown = [sm for sm in asked if sm not in known]
     if HOPPER in unknown:
-        fix = "For H100 and H200 use full TensorRT on such a machine, or --target onnxruntime"
+        fix = "For H100 and H200 use full TensorRT, or --target inductor, on such a machine"
         raise BadInput("--sm 90", f"TensorRT-RTX {tensorrt.version} does not build for Hopper", fix)
     if unknown:
         listed = ", ".join(map(str, known))
