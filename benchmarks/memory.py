@@ -1,7 +1,7 @@
 """Peak memory of `fpgaflow simulate` on data that does not fit into it: `--samples` inputs of LeNet, from disk to disk.
 
 The file is generated a block at a time. Each run is a process of its own; its peak is the kernel's count of resident
-pages (`ru_maxrss`). Twice the samples must take no more memory.
+pages (`ru_maxrss`). Twice the samples must take no more memory. Figures go to `benchmarks/results/memory.json`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from results import write
 
 from fpgaflow.data import data_dir
 
@@ -69,12 +70,15 @@ def main() -> None:
     model = data_dir("examples/lenet_digits") / "model.onnx"
     print(f"LeNet-5 on float32 {SHAPE}, {len(os.sched_getaffinity(0))} cores (measured)")
     print(f"{'samples':>12}{'data GiB':>12}{'peak MiB':>12}{'samples/s':>12}")
+    rows = []
     with tempfile.TemporaryDirectory(prefix="fpgaflow-bench-", dir=options.folder) as scratch:
         data = Path(scratch, "x.npy")
         for samples in (options.samples // 100, options.samples // 2, options.samples):
             generate(data, samples)
             row = measure(model, data, Path(scratch, "y.npy"))
+            rows.append(asdict(row))
             print(f"{row.samples:>12,}{row.data_gib:>12.2f}{row.peak_mib:>12,.0f}{row.samples_per_second:>12,.0f}")
+    print(f"raw figures: {write('memory', {'rows': rows})}")
 
 
 if __name__ == "__main__":

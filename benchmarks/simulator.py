@@ -1,202 +1,175 @@
-"""Samples per second of every way to run one network, on the same cores, in one run: ratios against the anchors.
+"""The simulator's speed, side by side with its anchors in one run: ONNX Runtime on the float network of the same
+topology, and hls4ml's compiled C simulation. Raw figures go to `benchmarks/results/`.
 
-Anchors: ONNX Runtime on the float network of the same topology (random weights: only speed counts), hls4ml's compiled
-C simulation, QONNX's executor. Each figure is the median of several runs; ready is the time from a loaded graph to the
-first prediction. Run with `--models lenet kws ...`, `--runs N`.
+The contenders take turns, so that what else runs on the machine meets all of them; a ratio is that of two neighbours
+in one round, and the median of the rounds is reported with its extremes. CPU time is that of all threads. Ready is
+the time of a new process from a loaded graph, or from an hls4ml model, to the first prediction.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import json
+import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
-from onnx import TensorProto, helper, numpy_helper
+from float_net import best_run
+from nets import NETS, Net
+from results import cores, machine, write
 
-from fpgaflow import Graph, Simulator, load
+from fpgaflow import Simulator
 from fpgaflow.boards import load_board
-from fpgaflow.data import data_dir
-from fpgaflow.frontend.executor import run_qonnx
-from fpgaflow.ir.ops import Add, Conv, Dense, Pool, PoolKind, Reshape, Transpose
-from fpgaflow.sim.float_graph import from_held, held_shape, to_held
 from fpgaflow.targets.hls.csim import CSim
 from fpgaflow.targets.hls.layers import HlsOptions
 from fpgaflow.targets.hls.project import make_project
 
 Array = np.ndarray
-CSIM_SAMPLES, QONNX_SAMPLES, REFERENCE_SAMPLES = 100, 64, 256
-TARGET_SECONDS = 1.0
+Run = Callable[[Array], object]
+CSIM_SAMPLES, REFERENCE_SAMPLES = 300, 64
+TURN_SECONDS = 0.5
+FAST, FLOAT, CSIM, REFERENCE = "fpgaflow fast", "ONNX Runtime, float", "hls4ml csim", "fpgaflow reference"
 
 
 @dataclass(frozen=True)
-class Row:
-    name: str
-    samples_per_second: float
-    spread: float  # (max - min) / median of the runs
-    ready_s: float
+class Turn:
+    """One turn of one contender."""
+
+    samples: int
+    wall_s: float
+    cpu_s: float
+
+    @property
+    def rate(self) -> float:
+        return self.samples / self.wall_s
 
 
-def rate(run: Callable[[Array], object], x: Array, runs: int) -> tuple[float, float]:
-    """Median samples per second over `runs`, and their spread, after one warm-up."""
+@dataclass(frozen=True)
+class Ratio:
+    """Of samples per second, and of CPU time per sample (above 1 where the simulator takes less)."""
+
+    median: float
+    low: float
+    high: float
+    cpu: float
+
+
+def cpu_seconds() -> float:
+    """Of this process and of the children that have ended."""
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def turn(run: Run, x: Array) -> Turn:
+    wall, cpu = time.perf_counter(), cpu_seconds()
     run(x)
-    rates = []
-    for _ in range(runs):
+    return Turn(len(x), time.perf_counter() - wall, cpu_seconds() - cpu)
+
+
+def sized(run: Run, x: Array) -> Array:
+    """`x` repeated so that one turn takes long enough."""
+    run(x)
+    times = max(1, round(TURN_SECONDS / turn(run, x).wall_s))
+    return np.tile(x, (min(times, 400), *[1] * (x.ndim - 1)))
+
+
+def contest(contenders: dict[str, tuple[Run, Array]], rounds: int) -> dict[str, list[Turn]]:
+    turns: dict[str, list[Turn]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, (run, x) in contenders.items():
+            turns[name].append(turn(run, x))
+    return turns
+
+
+def ratio(ours: list[Turn], theirs: list[Turn]) -> Ratio:
+    rates = [a.rate / b.rate for a, b in zip(ours, theirs, strict=True)]
+    cpu = [(b.cpu_s / b.samples) / (a.cpu_s / a.samples) for a, b in zip(ours, theirs, strict=True)]
+    return Ratio(statistics.median(rates), min(rates), max(rates), statistics.median(cpu))
+
+
+def ready_seconds(net: Net) -> dict[str, float]:
+    """From a graph, then from an hls4ml model, to the first prediction; the first includes imports."""
+    times = {}
+    for source, model in (("graph", net.graph), ("hls4ml", net.model)):
         started = time.perf_counter()
-        run(x)
-        rates.append(len(x) / (time.perf_counter() - started))
-    middle = statistics.median(rates)
-    return middle, (max(rates) - min(rates)) / middle
+        simulator = Simulator(model)
+        port = simulator.graph.inputs[0]
+        simulator.predict(net.x[:1].reshape(1, *simulator.graph.tensors[port.tensor].shape))
+        times[source] = time.perf_counter() - started
+    return times
 
 
-def sized(run: Callable[[Array], object], x: Array) -> Array:
-    """`x` repeated so that one run takes about a second."""
-    run(x[:64])
-    started = time.perf_counter()
-    run(x)
-    wanted = max(1, int(TARGET_SECONDS / (time.perf_counter() - started)))
-    return np.tile(x, (min(wanted, 200), *[1] * (x.ndim - 1)))
+def ready(name: str, runs: int) -> dict[str, float]:
+    """Medians over new processes."""
+    command = [sys.executable, __file__, "--ready", name]
+    found = [
+        json.loads(subprocess.check_output(command, stderr=subprocess.DEVNULL).splitlines()[-1]) for _ in range(runs)
+    ]
+    return {key: statistics.median(each[key] for each in found) for key in found[0]}
 
 
-def float_network(graph: Graph) -> tuple[bytes, str]:
-    """The float network of a graph's topology as ONNX, channels-first, ReLU where the graph quantises."""
-    random = np.random.default_rng(0)
-    nodes, constants = [], []
-
-    def constant(array: Array) -> str:
-        name = f"c{len(constants)}"
-        constants.append(numpy_helper.from_array(array.astype(np.float32), name))
-        return name
-
-    def node(kind: str, inputs: list[str], output: str, **attributes: object) -> None:
-        nodes.append(helper.make_node(kind, inputs, [output], **attributes))
-
-    for op in graph.ops:
-        rank = len(graph.tensors[op.inputs[0]].shape)
-        match op:
-            case Dense() | Conv():
-                weights = random.normal(0, 0.1, graph.constants[op.weights].shape)
-                bias = constant(random.normal(0, 0.1, weights.shape[-1]))
-                if isinstance(op, Dense):
-                    node("Gemm", [op.inputs[0], constant(weights), bias], op.output)
-                else:
-                    kernel = constant(weights.transpose(weights.ndim - 1, weights.ndim - 2, *range(weights.ndim - 2)))
-                    pads = [b for b, _ in op.padding] + [a for _, a in op.padding]
-                    places = {"strides": op.strides, "dilations": op.dilations, "pads": pads, "group": op.groups}
-                    node("Conv", [op.inputs[0], kernel, bias], op.output, **places)
-            case Pool():
-                kind = "MaxPool" if op.kind is PoolKind.MAX else "AveragePool"
-                node(kind, [op.inputs[0]], op.output, kernel_shape=op.size, strides=op.strides)
-            case Add():
-                node("Add", list(op.inputs), op.output)
-            case Reshape():
-                shape = held_shape(graph.tensors[op.output].shape)
-                node("Reshape", [op.inputs[0], constant_int(constants, [-1, *shape])], op.output)
-            case Transpose():
-                ours = (0, *(axis + 1 for axis in op.perm))
-                perm = [from_held(rank)[ours[axis]] for axis in to_held(rank)]
-                node("Transpose", [op.inputs[0]], op.output, perm=perm)
-            case _:  # Cast, Threshold, Relu
-                node("Relu", [op.inputs[0]], op.output)
-    source, result = graph.inputs[0].tensor, graph.outputs[0].tensor
-
-    def info(name: str) -> object:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *held_shape(graph.tensors[name].shape)])
-
-    model = helper.make_model(
-        helper.make_graph(nodes, "float", [info(source)], [info(result)], constants),
-        opset_imports=[helper.make_opsetid("", 17)],
-        ir_version=9,
-    )
-    return model.SerializeToString(), source
-
-
-def constant_int(constants: list[object], values: list[int]) -> str:
-    name = f"c{len(constants)}"
-    constants.append(numpy_helper.from_array(np.array(values, dtype=np.int64), name))
-    return name
-
-
-def onnxruntime_float(graph: Graph) -> tuple[Callable[[Array], object], str]:
-    """ONNX Runtime on the float network: the best of its batch sizes and thread counts is what counts as its speed."""
-    model, name = float_network(graph)
-    shape = held_shape(graph.tensors[name].shape)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
-    session = ort.InferenceSession(model, sess_options=options, providers=["CPUExecutionProvider"])
-
-    def run_with(batch: int) -> Callable[[Array], object]:
-        def run(x: Array) -> object:
-            held = x.reshape(len(x), *shape)
-            return [session.run(None, {name: held[i : i + batch]}) for i in range(0, len(x), batch)]
-
-        return run
-
-    x = np.random.default_rng(0).random((2048, *shape), dtype=np.float32)
-    best = max((1, 16, 64, 256, 1024), key=lambda batch: rate(run_with(batch), x, 3)[0])
-    return run_with(best), f"ONNX Runtime, float, batch {best}"
-
-
-def measure(title: str, path: Path, x: Array, runs: int) -> None:
-    graph = load(path)
-    rows: list[Row] = []
-
-    def add(name: str, run: Callable[[Array], object], data: Array, ready: float) -> None:
-        rows.append(Row(name, *rate(run, data, runs), ready))
-
-    anchor, name = onnxruntime_float(graph)
-    add(name, anchor, sized(anchor, x), float("nan"))
-    started = time.perf_counter()
-    fast = Simulator(graph)
-    fast.predict(x[:1])
-    ready = time.perf_counter() - started
-    add("fpgaflow fast", fast.predict, sized(fast.predict, x), ready)
-    started = time.perf_counter()
-    reference = Simulator(graph, "reference")
-    reference.predict(x[:1])
-    add("fpgaflow reference", reference.predict, x[:REFERENCE_SAMPLES], time.perf_counter() - started)
-    add("QONNX executor", lambda d: run_qonnx(path, {graph.inputs[0].name: d}), x[:QONNX_SAMPLES], float("nan"))
+def measure(name: str, rounds: int, *, csim: bool) -> dict[str, object]:
+    """Prints the table of one network, and gives its raw figures."""
+    net = NETS[name]()
+    fast, reference = Simulator(net.graph), Simulator(net.graph, "reference")
+    if not np.array_equal(fast.predict(net.x[:REFERENCE_SAMPLES]), reference.predict(net.x[:REFERENCE_SAMPLES])):
+        raise SystemExit(f"{name}: the engines differ")
+    anchor, way = best_run(net.graph, cores())
+    contenders = {FAST: (fast.predict, sized(fast.predict, net.x)), FLOAT: (anchor, sized(anchor, net.x))}
+    contenders[REFERENCE] = (reference.predict, net.x[:REFERENCE_SAMPLES])
     with tempfile.TemporaryDirectory(prefix="fpgaflow-bench-") as folder:
-        started = time.perf_counter()
-        options = HlsOptions(part=load_board("pynq-z2").part)
-        compiled = CSim(make_project(graph, options), Path(folder))
-        codes = fast.input_integers(x[:CSIM_SAMPLES])[graph.inputs[0].name]
-        compiled.predict_integers([codes[:1]])
-        ready = time.perf_counter() - started
-        add("hls4ml csim", lambda d: compiled.predict_integers([d]), codes, ready)
-    _print(title, rows, runs)
-
-
-def _print(title: str, rows: list[Row], runs: int) -> None:
-    anchors = {row.name.split(",")[0]: row.samples_per_second for row in rows}
-    against = ("ONNX Runtime", "hls4ml csim")
-    print(f"\n{title}: median of {runs}, {len(os.sched_getaffinity(0))} cores (measured)")
-    print(f"{'':34}{'samples/s':>12}{'spread':>9}{'ready s':>9}" + "".join(f"{'x ' + name:>17}" for name in against))
-    for row in rows:
-        ratios = "".join(f"{row.samples_per_second / anchors[name]:>17.2f}" for name in against)
-        ready = "" if np.isnan(row.ready_s) else f"{row.ready_s:.2f}"
-        print(f"{row.name:34}{row.samples_per_second:>12,.0f}{row.spread:>9.0%}{ready:>9}{ratios}")
+        compile_s = None
+        if csim:
+            started = time.perf_counter()
+            compiled = CSim(make_project(net.graph, HlsOptions(part=load_board("pynq-z2").part)), Path(folder))
+            port = net.graph.inputs[0]
+            codes = fast.input_integers(np.resize(net.x, (CSIM_SAMPLES, *net.x.shape[1:])))[port.name]
+            contenders[CSIM] = (lambda x: compiled.predict_integers([x]), codes)
+            compile_s = time.perf_counter() - started
+        turns = contest(contenders, rounds)
+    seconds = ready(name, 3)
+    ratios = {other: ratio(turns[FAST], turns[other]) for other in turns if other != FAST}
+    print(f"\n{net.title}; {FLOAT}: {way}")
+    print(f"{'':22}{'samples/s':>12}{'x, median':>12}{'least':>9}{'most':>9}{'x, CPU':>9}")
+    for other, played in turns.items():
+        figures = ratios.get(other)
+        line = f"{other:22}{statistics.median(t.rate for t in played):>12,.0f}"
+        if figures is not None:
+            line += f"{figures.median:>12,.2f}{figures.low:>9,.2f}{figures.high:>9,.2f}{figures.cpu:>9,.2f}"
+        print(line)
+    print(f"ready in {seconds['graph']:.2f} s from a graph, {seconds['hls4ml']:.2f} s from an hls4ml model", flush=True)
+    return {
+        "title": net.title,
+        "float_way": way,
+        "ratios": {other: asdict(figures) for other, figures in ratios.items()},
+        "ready_s": seconds,
+        "csim_compile_s": compile_s,
+        "turns": {other: [asdict(each) for each in played] for other, played in turns.items()},
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--model", type=Path, help="a QONNX file of your own instead of the bundled LeNet")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--nets", nargs="+", choices=list(NETS), default=list(NETS))
+    parser.add_argument("--csim", nargs="*", choices=list(NETS), default=["lenet"], help="nets to compile with g++")
+    parser.add_argument("--name", default="simulator", help="of the file with the raw figures")
+    parser.add_argument("--ready", choices=list(NETS), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.model is not None:
-        graph = load(options.model)
-        shape = graph.tensors[graph.inputs[0].tensor].shape
-        x = np.random.default_rng(0).random((512, *shape), dtype=np.float32)
-        measure(options.model.name, options.model, x, options.runs)
+    if options.ready is not None:
+        print(json.dumps(ready_seconds(NETS[options.ready]())))
         return
-    folder = data_dir("examples/lenet_digits")
-    measure("LeNet-5, 4 bits", folder / "model.onnx", np.load(folder / "test.npz")["x"], options.runs)
+    before = machine()
+    print(f"{before['cpu']}, {cores()} cores, load {before['load'][0]:.1f}; {options.rounds} rounds (measured)")
+    nets = {name: measure(name, options.rounds, csim=name in options.csim) for name in options.nets}
+    print(f"\nraw figures: {write(options.name, {'load_before': before['load'], 'nets': nets})}")
 
 
 if __name__ == "__main__":

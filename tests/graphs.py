@@ -109,8 +109,10 @@ class Maker:
             self.draw(st.sampled_from(more))(self, x)
             return
         kinds = [self.cast, self.relu, self.threshold, self.dense, self.reshape, self.add]
+        if 1 < len(self.tensors[x].shape) <= 3:
+            kinds += [self.conv, self.pool]
         if len(self.tensors[x].shape) > 1:
-            kinds += [self.conv, self.pool, self.transpose]
+            kinds.append(self.transpose)
         self.draw(st.sampled_from(kinds))(x)
 
     def emit(self, op: Op, shape: tuple[int, ...], type_: FixedType) -> None:

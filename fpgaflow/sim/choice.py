@@ -23,6 +23,7 @@ _MAX_COMPARISONS = 16  # levels up to which thresholds without a line are compar
 
 
 class Arithmetic(Enum):
+    INT8 = "int8"  # products of bytes, rounded in float32
     FLOAT32 = "float32"
     FLOAT64 = "float64"
     INT64 = "int64"
@@ -35,6 +36,7 @@ class Arithmetic(Enum):
 
 
 _LIMITS = {
+    Arithmetic.INT8: _EXACT32,
     Arithmetic.FLOAT32: _EXACT32,
     Arithmetic.FLOAT64: _EXACT64,
     Arithmetic.INT64: 1 << SAFE_BITS,

@@ -45,6 +45,7 @@ class TorchMachinery:
     """Float graphs node by node on one device. Chunks are large, and follow each other."""
 
     workers = 1
+    bytes = False
     chunk_elements = 1 << 22
     max_chunk = 1 << 14
 

@@ -12,7 +12,7 @@ from fpgaflow.ir.types import FixedType, Overflow, type_for
 from fpgaflow.sim.choice import Arithmetic, Choice
 from fpgaflow.sim.counts import OverflowCount
 from fpgaflow.sim.intervals import Interval, results
-from fpgaflow.sim.kernels import EXACT, overflow_of
+from fpgaflow.sim.kernels import CASTING, overflow_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class OpExplanation:
         result: the output's type; of a dense or conv the accumulator's.
         exact: bounds of the exact result before overflow handling, in units of `result`, by interval arithmetic from
             the model's inputs on; None where nothing is known of it.
-        overflow: what becomes of results outside of the type; None where there can be none, or nothing is known.
+        overflow: what becomes of results outside of the type, or of values on the way to them outside of theirs; None
+            where there can be none, or nothing is known.
     """
 
     name: str
@@ -85,7 +86,7 @@ def explain(graph: Graph, choices: Mapping[str, Choice]) -> Explanation:
     entries = []
     for op in graph.ops:
         choice, result = choices[op.name], reached[op.name]
-        can_overflow = type(op) in EXACT and result.overflows
+        can_overflow = type(op) in CASTING and result.overflows
         entries.append(
             OpExplanation(
                 name=op.name,

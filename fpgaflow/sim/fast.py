@@ -13,23 +13,31 @@ import numpy as np
 
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.ops import Linear, Op
-from fpgaflow.sim.choice import Arithmetic, Choice, choose
-from fpgaflow.sim.float_graph import FloatGraph, emit, to_last
+from fpgaflow.sim.choice import Arithmetic, Choice, choose, fits_float32
+from fpgaflow.sim.emitter import to_last
+from fpgaflow.sim.float_graph import FloatGraph, emit
 from fpgaflow.sim.hoist import hoist_max_pools
+from fpgaflow.sim.int8 import Unit, units
+from fpgaflow.sim.intervals import results
 from fpgaflow.sim.kernels import Columns, columns, lift, run_op
+from fpgaflow.sim.simplify import simplified
 
 Array = np.ndarray
-Session = Callable[[Mapping[str, Array]], list[Array]]  # float32 tensors by name to the float graph's outputs
+Session = Callable[[Mapping[str, Array]], list[Array]]  # inputs by name to the float graph's outputs
 
 # Measured on LeNet, an MLP and a convnet over 32x32: a chunk's largest tensor about fits a second-level cache, and a
 # chunk takes long enough that threads do not queue for Python's lock.
 _CHUNK_ELEMENTS = 1 << 19
-_MAX_CHUNK = 4096
+_MAX_CHUNK = 1 << 13
 
 
 class Machinery(Protocol):
-    """What computes the floats; `chunk_elements` are those of the largest tensor that serve it best."""
+    """What computes the floats; `chunk_elements` are those of the largest tensor that serve it best.
 
+    `bytes` says whether its sessions have ONNX Runtime's 8-bit operators too.
+    """
+
+    bytes: bool
     workers: int
     chunk_elements: int
     max_chunk: int
@@ -44,6 +52,7 @@ class Machinery(Protocol):
 class OnnxRuntime:
     """ONNX Runtime on one thread a session, because chunks run beside each other; numpy's BLAS for float64."""
 
+    bytes = True
     chunk_elements = _CHUNK_ELEMENTS
     max_chunk = _MAX_CHUNK
 
@@ -58,7 +67,7 @@ class OnnxRuntime:
         options.log_severity_level = 3
         model = floats.model.SerializeToString()
         session = ort.InferenceSession(model, sess_options=options, providers=["CPUExecutionProvider"])
-        return lambda feeds: session.run(list(floats.outputs), dict(feeds))
+        return lambda feeds: session.run(None, dict(feeds))
 
     def product(self, left: Array, right: Array) -> Array:
         return left @ right
@@ -72,7 +81,7 @@ def available_cores() -> int:
 class FastRunner:
     """Runs chunks of a graph; `chunk` samples at a time, on `workers` threads at once, serve it best.
 
-    Takes input integers as int64 or as float32, which spares the conversion.
+    Takes and gives integers as int64 or as float32, which spares the conversion.
     """
 
     def __init__(self, graph: Graph, machinery: Machinery | None = None) -> None:
@@ -82,25 +91,59 @@ class FastRunner:
         largest = max((prod(tensor.shape) for tensor in graph.tensors.values()), default=1)
         self.chunk = min(self._machinery.max_chunk, max(1, self._machinery.chunk_elements // largest))
         self._outputs = tuple(dict.fromkeys(port.tensor for port in graph.outputs))
-        # The outputs alone may be computed along another way than a trace of every tensor.
-        self._hoisted = hoist_max_pools(graph)
-        self._programs = {self._outputs: _program(self._hoisted, self._outputs, self._machinery)}
+        # The outputs alone are computed along another way than a trace of every tensor.
+        self._short = _shortened(graph, self._machinery)
+        self._programs = {self._outputs: _program(self._short, self._machinery)}
 
     @property
     def choices(self) -> dict[str, Choice]:
         """The arithmetic of each op, by its name, where only the outputs are computed."""
-        return {op.name: choose(op, self._hoisted) for op in self._hoisted.ops}
+        plain = {op.name: choose(op, self._graph) for op in self._graph.ops}
+        plain |= {op.name: choose(op, self._short.graph) for op in self._short.graph.ops}
+        return plain | {
+            op.name: Choice(Arithmetic.INT8, unit.reach)
+            for step in self._programs[self._outputs]
+            if isinstance(step, _Float32)
+            for unit in step.units
+            for op in unit.ops
+        }
 
     def __call__(self, values: Mapping[str, Array], wanted: Sequence[str]) -> dict[str, Array]:
         names = tuple(dict.fromkeys(wanted))
         if len(next(iter(values.values()))) == 0:
             return {name: np.empty((0, *self._graph.tensors[name].shape), dtype=np.int64) for name in names}
         if names not in self._programs:
-            self._programs[names] = _program(self._graph, names, self._machinery)
+            plan = _Plan(self._graph, {name: name for name in names}, _units(self._graph, names, self._machinery))
+            self._programs[names] = _program(plan, self._machinery)
+        made = self._short.made if names == self._outputs else {name: name for name in names}
         computed = dict(values)
         for step in self._programs[names]:
             computed.update(step(computed))
-        return {name: _integers(computed[name]) for name in names}
+        return {name: computed[made[name]] for name in names}
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A graph to run: `made` are the tensors wanted of it, by the names they are known by; `units` run on bytes."""
+
+    graph: Graph
+    made: Mapping[str, str]
+    units: Sequence[Unit]
+
+
+def _shortened(graph: Graph, machinery: Machinery) -> _Plan:
+    """What the outputs alone need."""
+    short = simplified(graph)
+    made = {old.tensor: new.tensor for old, new in zip(graph.outputs, short.outputs, strict=True)}
+    fused = _units(short, tuple(made.values()), machinery)
+    # Quantisers that run with their products stay with them.
+    return _Plan(hoist_max_pools(short, {op.name for unit in fused for op in unit.ops}), made, fused)
+
+
+def _units(graph: Graph, kept: Sequence[str], machinery: Machinery) -> list[Unit]:
+    if not machinery.bytes:
+        return []
+    return units(graph, results(graph), [op for op in graph.ops if fits_float32(op, graph)], kept)
 
 
 Step = Callable[[Mapping[str, Array]], dict[str, Array]]  # known tensors to new ones
@@ -110,8 +153,9 @@ def _integers(x: Array) -> Array:
     return x.astype(np.int64) if x.dtype == np.float32 else x
 
 
-def _program(graph: Graph, wanted: tuple[str, ...], machinery: Machinery) -> list[Step]:
-    """Steps that compute `wanted`: sessions for runs of ops that float32 holds, exact kernels for the others."""
+def _program(plan: _Plan, machinery: Machinery) -> list[Step]:
+    """Steps for what is wanted: sessions for runs of ops that float32 holds, exact kernels for the others."""
+    graph = plan.graph
     parts: list[tuple[Arithmetic, list[Op]]] = []
     for op in graph.ops:
         arithmetic = choose(op, graph).arithmetic
@@ -120,14 +164,14 @@ def _program(graph: Graph, wanted: tuple[str, ...], machinery: Machinery) -> lis
         else:
             parts.append((arithmetic, [op]))
     steps: list[Step] = []
-    needed = set(wanted)
+    needed = set(plan.made.values())
     for arithmetic, ops in reversed(parts):
         outputs = tuple(op.output for op in ops if op.output in needed)
         needed |= {name for op in ops for name in op.inputs}
         if not outputs:
             continue
         if arithmetic is Arithmetic.FLOAT32:
-            steps.append(_Float32(graph, ops, outputs, machinery))
+            steps.append(_Float32(graph, ops, outputs, machinery, plan.units))
         elif arithmetic is Arithmetic.FLOAT64:
             steps.append(_Float64(graph, cast(Linear, ops[0]), machinery))
         else:
@@ -168,12 +212,15 @@ class _Float64:
 
 
 class _Float32:
-    """Consecutive ops as one float graph."""
+    """Consecutive ops as one float graph; `units` are those that run on bytes."""
 
-    def __init__(self, graph: Graph, ops: list[Op], outputs: tuple[str, ...], machinery: Machinery) -> None:
+    def __init__(
+        self, graph: Graph, ops: list[Op], outputs: tuple[str, ...], machinery: Machinery, fused: Sequence[Unit]
+    ) -> None:
         made = {op.output for op in ops}
         inputs = list(dict.fromkeys(name for op in ops for name in op.inputs if name not in made))
-        self._floats: FloatGraph = emit(graph, ops, inputs, list(outputs))
+        self.units = [unit for unit in fused if made.issuperset(op.output for op in unit.ops)]
+        self._floats: FloatGraph = emit(graph, ops, inputs, outputs, self.units)
         self._ranks = {name: len(graph.tensors[name].shape) for name in (*inputs, *outputs)}
         self._machinery = machinery
 
@@ -184,7 +231,10 @@ class _Float32:
     def __call__(self, computed: Mapping[str, Array]) -> dict[str, Array]:
         feeds = dict(self._floats.feeds)
         for name in self._floats.inputs:
-            feeds[name] = np.ascontiguousarray(computed[name], dtype=np.float32)
+            if (zero := self._floats.zero_points.get(name)) is None:
+                feeds[name] = np.ascontiguousarray(computed[name], dtype=np.float32)
+            else:
+                feeds[name] = (computed[name] + zero if zero else computed[name]).astype(np.uint8)
         results = {}
         for name, held in zip(self._floats.outputs, self._session(feeds), strict=True):
             whole = held * np.float32(2.0 ** self._floats.exponents[name]) if self._floats.exponents[name] else held

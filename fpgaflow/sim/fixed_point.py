@@ -124,7 +124,7 @@ def quantise(x: np.ndarray, port: Input, type_: FixedType) -> np.ndarray:
     if port.ap_int:
         whole = quantise(x, replace(port, ap_int=False), type_)
         return np.where((x < 0) & (x > -0.5), fit(np.ones_like(whole), type_, port.overflow), whole)
-    if port.offset == 0 and _power_of_two(port.gain):
+    if port.offset == 0 and power_of_two(port.gain):
         return _quantise_scaled(_scaled(x.astype(np.float64), float(port.gain)), port, type_)
     if port.overflow in (Overflow.WRAP, Overflow.SAT_ZERO) or port.high - port.low >= _MAX_TABLE_LEVELS:
         return _quantise_slowly(x, port, type_)
@@ -132,23 +132,7 @@ def quantise(x: np.ndarray, port: Input, type_: FixedType) -> np.ndarray:
     return port.low + np.searchsorted(edges, x.astype(np.float64), side="right").astype(np.int64)
 
 
-def quantise_float32(x: np.ndarray, port: Input) -> np.ndarray | None:
-    """The same integers held in float32, in a third of the time; None where float32 might not do.
-
-    Exact because scaling up by a power of two rounds nothing, and what leaves float32's range saturates anyway.
-    """
-    narrow = max(-port.low, port.high) <= 1 << 24 and port.rounding is Rounding.RND_CONV
-    if x.dtype != np.float32 or not narrow or port.overflow is not Overflow.SAT:
-        return None
-    if port.offset != 0 or not _power_of_two(port.gain) or port.gain < 1 or port.gain > 1 << 32:
-        return None
-    with np.errstate(over="ignore"):
-        scaled = x * np.float32(port.gain)
-    np.rint(scaled, out=scaled)
-    return np.clip(scaled, np.float32(port.low), np.float32(port.high), out=scaled)
-
-
-def _power_of_two(value: Fraction) -> bool:
+def power_of_two(value: Fraction) -> bool:
     return (
         value > 0 and value.numerator & (value.numerator - 1) == 0 and value.denominator & (value.denominator - 1) == 0
     )
@@ -221,7 +205,7 @@ def _quantise_slowly(x: np.ndarray, port: Input, type_: FixedType) -> np.ndarray
 def beyond(x: np.ndarray, port: Input) -> tuple[np.ndarray, np.ndarray]:
     """Where the rounded reals x fall below the quantiser's `low`, and where above its `high`, exactly."""
     values = x.astype(np.float64)
-    return values < _smallest_float(port.low, port), values >= _smallest_float(port.high + 1, port)
+    return values < smallest_float(port.low, port), values >= smallest_float(port.high + 1, port)
 
 
 @lru_cache(maxsize=64)
@@ -229,10 +213,11 @@ def _edges(port: Input) -> np.ndarray:
     """For each level above the lowest, the smallest float64 that the quantiser maps onto it or higher."""
     if port.gain <= 0:
         raise BadInput(f"input '{port.name}'", f"quantiser gain {port.gain} is not positive", "Use a positive scale")
-    return np.array([_smallest_float(level, port) for level in range(port.low + 1, port.high + 1)], dtype=np.float64)
+    return np.array([smallest_float(level, port) for level in range(port.low + 1, port.high + 1)], dtype=np.float64)
 
 
-def _smallest_float(level: int, port: Input) -> float:
+def smallest_float(level: int, port: Input) -> float:
+    """The smallest float64 that the quantiser rounds to `level` or higher."""
     edge, strict = boundary(level, port.rounding)
     exact = (edge - port.offset) / port.gain
     value = float(exact)
@@ -248,7 +233,8 @@ def dequantise(q: np.ndarray, scale: tuple[Fraction, ...], offset: tuple[Fractio
     size.
     """
     if len(scale) == len(offset) == 1 and offset[0] == 0:
-        return np.asarray(q, dtype=np.float64) * float(scale[0])
+        whole = np.asarray(q, dtype=np.float64) if q.dtype == object else q
+        return np.multiply(whole, float(scale[0]), dtype=np.float64)
     shape = [1] * q.ndim
     shape[axis + 1] = -1
     scales = np.array([float(s) for s in scale]).reshape(shape if len(scale) > 1 else -1)

@@ -7,76 +7,24 @@ Around convolutions and poolings tensors lie channels-first, as ONNX Runtime wan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, helper
 
 from fpgaflow.ir.bounds import rounded_bounds
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.ops import Add, Cast, Conv, Dense, Linear, Op, Pool, PoolKind, Relu, Reshape, Threshold, Transpose
 from fpgaflow.ir.types import FixedType, Overflow, Rounding
 from fpgaflow.sim.choice import fits_float32, threshold_form
+from fpgaflow.sim.emitter import Emitter, Form, to_first
 from fpgaflow.sim.fixed_point import limits
+from fpgaflow.sim.int8 import Unit, fits_byte
+from fpgaflow.sim.int8_graph import emit_unit, max_pool
 from fpgaflow.sim.kernels import lift
 from fpgaflow.sim.lines import Line
-
-
-@dataclass
-class _Emitter:
-    graph: Graph
-    nodes: list[object] = field(default_factory=list)
-    initialisers: list[TensorProto] = field(default_factory=list)
-    feeds: dict[str, np.ndarray] = field(default_factory=dict)
-    exponents: dict[str, int] = field(default_factory=dict)  # carried = integer × 2^-exponent
-    first: set[str] = field(default_factory=set)  # tensors that lie channels-first
-    moved: dict[tuple[str, bool], str] = field(default_factory=dict)  # (tensor, channels-first) -> its copy there
-    names: int = 0  # given so far
-
-    def node(self, kind: str, inputs: Iterable[str], output: str, **attributes: object) -> str:
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], name=f"n{len(self.nodes)}", **attributes))
-        return output
-
-    def fresh(self, kind: str = "t") -> str:
-        """A name that nothing bears yet, no tensor of the graph either."""
-        self.names += 1
-        name = f"{kind}.{self.names}"
-        return self.fresh(kind) if name in self.graph.tensors else name
-
-    def constant(self, array: np.ndarray) -> str:
-        name = self.fresh("c")
-        self.initialisers.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
-        return name
-
-    def scalar(self, value: float) -> str:
-        return self.constant(np.array(value, dtype=np.float32))
-
-    def feed(self, array: np.ndarray) -> str:
-        """A value given at each run: no optimiser can fold it into weights, where rounding would not be ours."""
-        name = self.fresh("feed")
-        self.feeds[name] = np.ascontiguousarray(array, dtype=np.float32)
-        return name
-
-    def rank(self, tensor: str) -> int:
-        return len(self.graph.tensors[tensor].shape)
-
-    def lying(self, tensor: str, first: bool) -> str:
-        """The tensor in the layout asked for, moved once where it lies otherwise."""
-        if (tensor in self.first) == first or self.rank(tensor) == 1:
-            return tensor
-        if (tensor, first) not in self.moved:
-            perm = to_first(self.rank(tensor)) if first else to_last(self.rank(tensor))
-            self.moved[tensor, first] = self.node("Transpose", [tensor], self.fresh(), perm=perm)
-        return self.moved[tensor, first]
-
-    def alike(self, op: Op) -> list[str]:
-        """The op's inputs in the layout of its first one, which its output takes."""
-        first = op.inputs[0] in self.first
-        if first:
-            self.first.add(op.output)
-        return [self.lying(name, first) for name in op.inputs]
 
 
 @dataclass(frozen=True)
@@ -84,7 +32,7 @@ class FloatGraph:
     """An ONNX model over the graph's tensors.
 
     `feeds` are its constant inputs; `exponents` are the outputs' scales to take back; `first` are the outputs that lie
-    channels-first. Its inputs lie as in the graph.
+    channels-first. Its inputs lie as in the graph; those in `zero_points` are bytes, the integer plus that.
     """
 
     model: ModelProto
@@ -93,46 +41,66 @@ class FloatGraph:
     feeds: dict[str, np.ndarray]
     exponents: dict[str, int]
     first: frozenset[str]
+    zero_points: dict[str, int]
 
 
-def to_first(rank: int) -> tuple[int, ...]:
-    """Axes (batch included) from channels-last to channels-first, for an unbatched rank."""
-    return (0, rank, *range(1, rank))
-
-
-def to_last(rank: int) -> tuple[int, ...]:
-    """Axes (batch included) from channels-first to channels-last, for an unbatched rank."""
-    return (0, *range(2, rank + 1), 1)
-
-
-def emit(graph: Graph, ops: list[Op], inputs: list[str], outputs: list[str]) -> FloatGraph:
-    """The float graph of consecutive `ops`, all of which satisfy `fits_float32`."""
-    emitter = _Emitter(graph)
+def emit(
+    graph: Graph, ops: Sequence[Op], inputs: Sequence[str], outputs: Sequence[str], units: Sequence[Unit] = ()
+) -> FloatGraph:
+    """The float graph of consecutive `ops`, all of which satisfy `fits_float32`; those of `units` run on bytes."""
+    emitter, heads = Emitter(graph, wanted=frozenset(outputs)), {unit.op.name: unit for unit in units}
+    absorbed = {op.name for unit in units for op in unit.ops}
+    emitter.forms |= {name: Form.BYTES for name in inputs if _as_bytes(name, graph, ops, heads)}
     for op in ops:
-        emitter.exponents[op.output] = _wished_exponent(op, graph, emitter)
-        _EMITTERS[type(op)](emitter, op)
+        if op.name in heads:
+            emit_unit(emitter, heads[op.name])
+        elif op.name not in absorbed:
+            emitter.exponents[op.output] = _wished_exponent(op, graph, emitter)
+            _EMITTERS[type(op)](emitter, op)
+    given = {name: name for name in outputs}
+    for name in outputs:
+        if emitter.form(name) is Form.BYTES:
+            given[name] = emitter.lying(name, Form.LAST)
 
-    def info(name: str, shape: tuple[int, ...], batch: bool) -> object:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, (["N", *shape] if batch else list(shape)))
+    def info(name: str, shape: Sequence[int | str], kind: int = TensorProto.FLOAT) -> object:
+        return helper.make_tensor_value_info(name, kind, list(shape))
 
-    def shape(name: str) -> tuple[int, ...]:
+    def shape(name: str) -> tuple[int | str, ...]:
         whole = graph.tensors[name].shape
-        return (whole[-1], *whole[:-1]) if name in emitter.first else whole
+        return ("N", whole[-1], *whole[:-1]) if emitter.form(name) is Form.FIRST else ("N", *whole)
 
+    kinds = {Form.BYTES: TensorProto.UINT8}
     onnx_graph = helper.make_graph(
         emitter.nodes,
         "integers",
-        [info(n, shape(n), True) for n in inputs] + [info(n, a.shape, False) for n, a in emitter.feeds.items()],
-        [info(n, shape(n), True) for n in outputs],
+        [info(n, shape(n), kinds.get(emitter.form(n), TensorProto.FLOAT)) for n in inputs]
+        + [info(n, a.shape) for n, a in emitter.feeds.items()],
+        [info(given[n], shape(n)) for n in outputs],
         emitter.initialisers,
     )
-    model = helper.make_model(onnx_graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(onnx_graph, opset_imports=opsets, ir_version=9)
     exponents = {name: emitter.exponents.get(name, 0) for name in outputs}
-    first = frozenset(emitter.first & set(outputs))
-    return FloatGraph(model, tuple(inputs), tuple(outputs), emitter.feeds, exponents, first)
+    first = frozenset(name for name in outputs if emitter.form(name) is Form.FIRST)
+    zero_points = {name: emitter.zero_point(name) for name in inputs if emitter.form(name) is Form.BYTES}
+    return FloatGraph(model, tuple(inputs), tuple(outputs), emitter.feeds, exponents, first, zero_points)
 
 
-def _wished_exponent(op: Op, graph: Graph, emitter: _Emitter) -> int:
+def _as_bytes(tensor: str, graph: Graph, ops: Sequence[Op], heads: Mapping[str, Unit]) -> bool:
+    """Whether a tensor's readers among `ops` are units alone, or only carry its bytes to units."""
+    readers = [op for op in graph.consumers[tensor] if op in ops]
+    return (
+        bool(readers)
+        and fits_byte(graph.type_of(tensor))
+        and all(op.name in heads or (_carries_bytes(op) and _as_bytes(op.output, graph, ops, heads)) for op in readers)
+    )
+
+
+def _carries_bytes(op: Op) -> bool:
+    return isinstance(op, (Reshape, Transpose)) or (isinstance(op, Pool) and op.kind is PoolKind.MAX)
+
+
+def _wished_exponent(op: Op, graph: Graph, emitter: Emitter) -> int:
     """A sum whose only reader rounds bits away is scaled down in its weights, which saves a multiplication."""
     if isinstance(op, Relu):
         return emitter.exponents.get(op.inputs[0], 0)
@@ -146,7 +114,7 @@ def _wished_exponent(op: Op, graph: Graph, emitter: _Emitter) -> int:
     return max(0, graph.type_of(name).fraction - graph.type_of(users[0].output).fraction)
 
 
-def _scaled_weights(e: _Emitter, op: Linear) -> tuple[np.ndarray, np.ndarray | None]:
+def _scaled_weights(e: Emitter, op: Linear) -> tuple[np.ndarray, np.ndarray | None]:
     """Weights and bias such that plain products and sums give the carried output."""
     gain = 2.0 ** (lift(op, e.graph) - e.exponents[op.output] + e.exponents.get(op.inputs[0], 0))
     weights = (e.graph.constants[op.weights] * gain).astype(np.float32)
@@ -156,10 +124,10 @@ def _scaled_weights(e: _Emitter, op: Linear) -> tuple[np.ndarray, np.ndarray | N
     return weights, (e.graph.constants[op.bias] * bias_gain).astype(np.float32)
 
 
-def _dense(e: _Emitter, op: Dense) -> None:
+def _dense(e: Emitter, op: Dense) -> None:
     weights, bias = _scaled_weights(e, op)
     product = op.output if bias is None else e.fresh()
-    e.node("MatMul", [e.lying(op.inputs[0], False), e.constant(weights)], product)
+    e.node("MatMul", [e.lying(op.inputs[0], Form.LAST), e.constant(weights)], product)
     if bias is not None:
         e.node("Add", [product, e.constant(bias)], op.output)
 
@@ -168,22 +136,11 @@ def _pads(padding: tuple[tuple[int, int], ...]) -> list[int]:
     return [before for before, _ in padding] + [after for _, after in padding]
 
 
-def _channels_first(e: _Emitter, tensor: str) -> str:
-    """The tensor channels-first; with one channel that is a reshape."""
-    shape = e.graph.tensors[tensor].shape
-    if tensor in e.first or shape[-1] != 1:
-        return e.lying(tensor, True)
-    if (tensor, True) not in e.moved:
-        target = e.constant(np.array([-1, 1, *shape[:-1]], dtype=np.int64))
-        e.moved[tensor, True] = e.node("Reshape", [tensor, target], e.fresh())
-    return e.moved[tensor, True]
-
-
-def _conv(e: _Emitter, op: Conv) -> None:
+def _conv(e: Emitter, op: Conv) -> None:
     weights, bias = _scaled_weights(e, op)
     rank = weights.ndim
-    e.first.add(op.output)
-    inputs = [_channels_first(e, op.inputs[0]), e.constant(weights.transpose(rank - 1, rank - 2, *range(rank - 2)))]
+    e.forms[op.output] = Form.FIRST
+    inputs = [e.lying(op.inputs[0], Form.FIRST), e.constant(weights.transpose(rank - 1, rank - 2, *range(rank - 2)))]
     inputs += [] if bias is None else [e.constant(bias)]
     e.node(
         "Conv",
@@ -197,9 +154,11 @@ def _conv(e: _Emitter, op: Conv) -> None:
     )
 
 
-def _pool(e: _Emitter, op: Pool) -> None:
-    window, source = prod(op.size), _channels_first(e, op.inputs[0])
-    e.first.add(op.output)
+def _pool(e: Emitter, op: Pool) -> None:
+    if op.kind is PoolKind.MAX and e.form(op.inputs[0]) is Form.BYTES:
+        return max_pool(e, op)
+    window, source = prod(op.size), e.lying(op.inputs[0], Form.FIRST)
+    e.forms[op.output] = Form.FIRST
     places = {"strides": list(op.strides), "pads": _pads(op.padding), "kernel_shape": list(op.size)}
     if op.kind is PoolKind.MAX:
         e.node("MaxPool", [source], op.output, **places)
@@ -213,7 +172,7 @@ def _pool(e: _Emitter, op: Pool) -> None:
         e.node("Conv", [source, ones], op.output, group=channels, **places)
 
 
-def _add(e: _Emitter, op: Add) -> None:
+def _add(e: Emitter, op: Add) -> None:
     fraction = e.graph.type_of(op.output).fraction
     terms = []
     for name, lying in zip(op.inputs, e.alike(op), strict=True):
@@ -222,11 +181,11 @@ def _add(e: _Emitter, op: Add) -> None:
     e.node("Add", terms, op.output)
 
 
-def _relu(e: _Emitter, op: Relu) -> None:
+def _relu(e: Emitter, op: Relu) -> None:
     e.node("Relu", e.alike(op), op.output)
 
 
-def _cast(e: _Emitter, op: Cast) -> None:
+def _cast(e: Emitter, op: Cast) -> None:
     source, target = e.graph.type_of(op.inputs[0]), e.graph.type_of(op.output)
     drop = source.fraction - target.fraction
     gain = 2.0 ** (e.exponents.get(op.inputs[0], 0) - drop)
@@ -237,7 +196,7 @@ def _cast(e: _Emitter, op: Cast) -> None:
     _overflow(e, rounded, op, target, rounded_bounds(source.low, source.high, drop))
 
 
-def _round(e: _Emitter, x: str, rounding: Rounding) -> str:
+def _round(e: Emitter, x: str, rounding: Rounding) -> str:
     def away(kind: str, offset: float) -> str:
         size = e.node("Abs", [x], e.fresh())
         if offset:
@@ -263,7 +222,7 @@ def _round(e: _Emitter, x: str, rounding: Rounding) -> str:
             return away("Ceil", -0.5)
 
 
-def _overflow(e: _Emitter, x: str, op: Cast, target: FixedType, reach: tuple[int, int]) -> None:
+def _overflow(e: Emitter, x: str, op: Cast, target: FixedType, reach: tuple[int, int]) -> None:
     low, high = limits(target, op.overflow)
     if reach[0] >= low and reach[1] <= high:
         e.node("Identity", [x], op.output)
@@ -280,13 +239,13 @@ def _overflow(e: _Emitter, x: str, op: Cast, target: FixedType, reach: tuple[int
         e.node("Sub", [x, e.node("Mul", [turns, e.scalar(size)], e.fresh())], op.output)
 
 
-def _threshold(e: _Emitter, op: Threshold) -> None:
+def _threshold(e: Emitter, op: Threshold) -> None:
     levels = e.graph.constants[op.thresholds]
     form = threshold_form(op, e.graph)
     (x,) = e.alike(op)
     rank = e.rank(op.output)
     along = [1] * (rank + 1)
-    along[to_first(rank).index(op.axis + 1) if op.output in e.first else op.axis + 1] = -1
+    along[to_first(rank).index(op.axis + 1) if e.form(op.output) is Form.FIRST else op.axis + 1] = -1
     if isinstance(form, Line):
         slope, intercept = (e.feed(v.reshape(along)) for v in (form.slope, form.intercept))
         straight = e.node("Add", [e.node("Mul", [x, slope], e.fresh()), intercept], e.fresh())
@@ -306,13 +265,19 @@ def _threshold(e: _Emitter, op: Threshold) -> None:
     e.node("Add", [stepped, e.scalar(op.offset)], op.output)
 
 
-def _reshape(e: _Emitter, op: Reshape) -> None:
-    target = e.constant(np.array([-1, *e.graph.tensors[op.output].shape], dtype=np.int64))
-    e.node("Reshape", [e.lying(op.inputs[0], False), target], op.output)
+def _reshape(e: Emitter, op: Reshape) -> None:
+    e.reshape(_carried(e, op), e.graph.tensors[op.output].shape, op.output)
 
 
-def _transpose(e: _Emitter, op: Transpose) -> None:
-    e.node("Transpose", [e.lying(op.inputs[0], False)], op.output, perm=[0, *(axis + 1 for axis in op.perm)])
+def _transpose(e: Emitter, op: Transpose) -> None:
+    e.node("Transpose", [_carried(e, op)], op.output, perm=[0, *(axis + 1 for axis in op.perm)])
+
+
+def _carried(e: Emitter, op: Op) -> str:
+    """The op's input laid out as in the graph: bytes stay bytes."""
+    form = Form.BYTES if e.form(op.inputs[0]) is Form.BYTES else Form.LAST
+    e.forms[op.output] = form
+    return e.lying(op.inputs[0], form)
 
 
 _EMITTERS: dict[type[Op], Callable[..., None]] = {

@@ -3,6 +3,7 @@ because hardware is better off pooling the narrower integers."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from fpgaflow.ir.graph import Graph, Tensor
@@ -12,9 +13,13 @@ from fpgaflow.ir.verify import verify
 from fpgaflow.passes.rewrite import fresh, rebuilt
 
 
-def hoist_max_pools(graph: Graph) -> Graph:
-    """The graph with the same outputs in which no max pooling follows a rising elementwise op that it alone reads."""
-    while (found := _first(graph)) is not None:
+def hoist_max_pools(graph: Graph, fixed: Collection[str] = ()) -> Graph:
+    """The graph with the same outputs in which no max pooling follows a rising elementwise op that it alone reads.
+
+    Args:
+        fixed: names of ops that stay where they are.
+    """
+    while (found := _first(graph, fixed)) is not None:
         before, pool = found
         name = fresh(f"{pool.output}.hoisted", graph.tensors)
         source = before.inputs[0]
@@ -26,13 +31,13 @@ def hoist_max_pools(graph: Graph) -> Graph:
     return verify(graph, "hoist_max_pools")
 
 
-def _first(graph: Graph) -> tuple[Op, Pool] | None:
+def _first(graph: Graph, fixed: Collection[str]) -> tuple[Op, Pool] | None:
     outputs = {port.tensor for port in graph.outputs}
     for pool in graph.ops:
         if isinstance(pool, Pool) and pool.kind is PoolKind.MAX:
             before = graph.producers.get(pool.inputs[0])
             alone = before is not None and len(graph.consumers[before.output]) == 1 and before.output not in outputs
-            if before is not None and alone and _rises(before, graph):
+            if before is not None and alone and before.name not in fixed and _rises(before, graph):
                 return before, pool
     return None
 

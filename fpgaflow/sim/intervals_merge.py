@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 
+from fpgaflow.ir.bounds import rounded_bounds
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.op import Op
 from fpgaflow.ir.ops_merge import (
@@ -55,7 +56,7 @@ def _scale(op: Scale, graph: Graph, x: Interval) -> Interval:
     if op.bias is not None and op.bias_type is not None:
         offset = graph.constants[op.bias].astype(object) << (result.fraction - op.bias_type.fraction)
     ends = [weights * end + offset for end in x]
-    return min(int(e.min()) for e in ends), max(int(e.max()) for e in ends)
+    return min(int(np.min(e)) for e in ends), max(int(np.max(e)) for e in ends)
 
 
 def _divide(op: Divide, graph: Graph, x: Interval) -> Interval:
@@ -85,18 +86,44 @@ def _matmul(op: MatMul, graph: Graph, left: Interval, right: Interval) -> Interv
     return min(ends), max(ends)
 
 
-def _partial_sums(op: OrderedDense | OrderedSum, graph: Graph, x: Interval) -> None:
-    """Unknown: how far they reach depends on where they saturate."""
+# Wherever a partial sum is clamped or becomes zero, it moves towards zero: it stays between the sum of the negative
+# terms and that of the positive ones, as it does without. Each addition rounds to the accumulator's grid, on which the
+# sum before lies already, so that it rounds the term alone.
 
 
-MERGE_INTERVALS: dict[type[Op], Callable[..., Interval | None]] = {
+def _ordered_dense(op: OrderedDense, graph: Graph, x: Interval) -> Interval:
+    weights, accum = graph.constants[op.weights].astype(object), graph.type_of(op.output)
+    drop = graph.type_of(op.inputs[0]).fraction + op.weight_type.fraction - accum.fraction
+    ends = [weights * end for end in x]
+    low, high = _rounded(np.minimum(*ends), np.maximum(*ends), drop)
+    below, above = np.minimum(low, 0).sum(axis=-2), np.maximum(high, 0).sum(axis=-2)
+    if op.bias is not None:
+        bias = graph.constants[op.bias].astype(object)
+        below, above = below + np.minimum(bias, 0), above + np.maximum(bias, 0)
+    return int(below.min()), int(above.max())
+
+
+def _ordered_sum(op: OrderedSum, graph: Graph, x: Interval) -> Interval:
+    source, accum = graph.type_of(op.inputs[0]), graph.type_of(op.output)
+    terms = graph.tensors[op.inputs[0]].shape[-2]
+    low, high = rounded_bounds(*x, source.fraction - accum.fraction)
+    bias = graph.constants[op.bias] if op.bias is not None else np.zeros(1, dtype=np.int64)
+    return terms * min(low, 0) + min(int(bias.min()), 0), terms * max(high, 0) + max(int(bias.max()), 0)
+
+
+def _rounded(low: np.ndarray, high: np.ndarray, drop: int) -> tuple[np.ndarray, np.ndarray]:
+    """`rounded_bounds` of arrays of Python integers."""
+    return (low << -drop, high << -drop) if drop <= 0 else (low >> drop, -(-high >> drop))
+
+
+MERGE_INTERVALS: dict[type[Op], Callable[..., Interval]] = {
     Concat: _concat,
     Divide: _divide,
     Elementwise: _elementwise,
     Embed: _embed,
     MatMul: _matmul,
-    OrderedDense: _partial_sums,
-    OrderedSum: _partial_sums,
+    OrderedDense: _ordered_dense,
+    OrderedSum: _ordered_sum,
     Pad: _pad,
     Patches: _same,
     Scale: _scale,

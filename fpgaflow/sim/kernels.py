@@ -15,6 +15,9 @@ import numpy as np
 
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.ops import Add, Cast, Conv, Dense, Linear, Op, Pool, PoolKind, Relu, Reshape, Threshold, Transpose
+from fpgaflow.ir.ops_merge import OrderedDense, OrderedSum
+from fpgaflow.ir.ops_recurrent import Recurrent
+from fpgaflow.ir.ops_table import CastEach
 from fpgaflow.ir.types import Overflow, Rounding
 from fpgaflow.sim.fixed_point import SAFE_BITS, cast, cast_bits, fit, rescale
 from fpgaflow.sim.kernels_merge import MERGE_KERNELS, MERGE_WIDEST
@@ -184,7 +187,10 @@ EXACT: dict[type[Op], Callable[..., Array]] = {
     Conv: _sums,
 }
 
-# The other ops, whose results their types always hold.
+# Ops whose results, or values on the way to them, may leave their types.
+CASTING: frozenset[type[Op]] = frozenset({*EXACT, CastEach, OrderedDense, OrderedSum, Recurrent})
+
+# The other ops, which bring their results into the output's type themselves.
 KERNELS: dict[type[Op], Callable[..., Array]] = {
     Pool: _pool,
     Add: _add,

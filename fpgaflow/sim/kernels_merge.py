@@ -27,6 +27,7 @@ from fpgaflow.ir.ops_merge import (
 )
 from fpgaflow.ir.types import FixedType
 from fpgaflow.sim.fixed_point import SAFE_BITS, cast, cast_bits
+from fpgaflow.sim.overflow import Caster
 
 Array = np.ndarray
 
@@ -130,22 +131,25 @@ def _widest_matmul(op: MatMul, graph: Graph) -> int:
     return sum(graph.type_of(name).width for name in op.inputs) + terms.bit_length()
 
 
-def _added(total: Array, term: Array, source: FixedType, accum: FixedType, op: OrderedSum | OrderedDense) -> Array:
+def _added(
+    total: Array, term: Array, source: FixedType, accum: FixedType, op: OrderedSum | OrderedDense, by: Caster
+) -> Array:
     """The accumulator after one more term: their exact sum, cast into the accumulator's type."""
     fraction = max(source.fraction, accum.fraction)
     bits = max(cast_bits(source, accum), accum.width + fraction - accum.fraction) + 1
     exact = FixedType(True, bits, fraction)
     joined = _at(fraction, bits, total, accum) + _at(fraction, bits, term, source)
-    return cast(joined, exact, accum, op.rounding, op.overflow)
+    return by(joined, exact, accum, op.rounding, op.overflow)
 
 
-def _ordered_sum(op: OrderedSum, graph: Graph, x: Array) -> Array:
+def ordered_sum(op: OrderedSum, graph: Graph, x: Array, by: Caster = cast) -> Array:
+    """The kernel, with every cast done by `by`."""
     source, accum = graph.type_of(op.inputs[0]), graph.type_of(op.output)
     terms = [x[..., tap, :] for tap in range(x.shape[-2])]
     if op.tree:
-        return _tree(terms, lambda a, b: _added(a, b, accum, accum, op))
+        return _tree(terms, lambda a, b: _added(a, b, accum, accum, op, by))
     start = np.zeros_like(terms[0]) if op.bias is None else np.broadcast_to(graph.constants[op.bias], terms[0].shape)
-    return reduce(lambda total, term: _added(total, term, source, accum, op), terms, start)
+    return reduce(lambda total, term: _added(total, term, source, accum, op, by), terms, start)
 
 
 def _tree(terms: list[Array], add: Callable[[Array, Array], Array]) -> Array:
@@ -159,7 +163,8 @@ def _widest_ordered_sum(op: OrderedSum, graph: Graph) -> int:
     return cast_bits(graph.type_of(op.inputs[0]), graph.type_of(op.output)) + 1
 
 
-def _ordered_dense(op: OrderedDense, graph: Graph, x: Array) -> Array:
+def ordered_dense(op: OrderedDense, graph: Graph, x: Array, by: Caster = cast) -> Array:
+    """The kernel, with every cast done by `by`."""
     accum, weights, bits = graph.type_of(op.output), graph.constants[op.weights], _widest_ordered_dense(op, graph)
     exact = product_type(op, graph)
     inputs, weights = _held(x, bits), _held(weights, bits)
@@ -168,8 +173,8 @@ def _ordered_dense(op: OrderedDense, graph: Graph, x: Array) -> Array:
         total = total + graph.constants[op.bias]
     for tap in range(weights.shape[-2]):
         terms = inputs[..., tap, None] * (weights[tap] if weights.ndim == 2 else weights[..., tap : tap + 1, :])
-        product = cast(terms, exact, accum, op.rounding, op.overflow)
-        total = _added(total, product, accum, accum, op)
+        product = by(terms, exact, accum, op.rounding, op.overflow)
+        total = _added(total, product, accum, accum, op, by)
     return total
 
 
@@ -193,8 +198,8 @@ MERGE_KERNELS: dict[type[Op], Callable[..., Array]] = {
     Embed: _embed,
     Patches: _patches,
     MatMul: _matmul,
-    OrderedSum: _ordered_sum,
-    OrderedDense: _ordered_dense,
+    OrderedSum: ordered_sum,
+    OrderedDense: ordered_dense,
 }
 
 # Ops that meet wider integers on the way than those at their ends.

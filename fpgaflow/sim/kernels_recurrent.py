@@ -6,14 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
+from fpgaflow.ir.bounds import rounded_bounds
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.op import Op
 from fpgaflow.ir.ops_recurrent import Cell, CellActivation, Recurrent
 from fpgaflow.ir.types import FixedType, Overflow, Rounding, type_for
 from fpgaflow.sim.fixed_point import SAFE_BITS, cast, fit, round_shift
+from fpgaflow.sim.overflow import Caster
 
 Array = np.ndarray
 
@@ -44,8 +47,8 @@ class Fixed:
         """Entries of the last axis."""
         return Fixed(self.integers[..., key], self.type)
 
-    def cast(self, target: FixedType, rounding: Rounding, overflow: Overflow) -> Fixed:
-        return Fixed(cast(self.integers, self.type, target, rounding, overflow), target)
+    def cast(self, target: FixedType, rounding: Rounding, overflow: Overflow, by: Caster = cast) -> Fixed:
+        return Fixed(by(self.integers, self.type, target, rounding, overflow), target)
 
 
 def _held(x: Array, bits: int) -> Array:
@@ -77,6 +80,7 @@ class _Activation:
 
     def __init__(self, op: Recurrent, graph: Graph, kind: CellActivation, name: str | None) -> None:
         self.kind, self.accum = kind, (op.accum, op.accum_rounding, op.accum_overflow)
+        self.by: Caster = cast
         self.type = op.accum
         if name is not None:
             self.table = Fixed(graph.constants[name], op.table_type).cast(*self.accum).integers
@@ -84,7 +88,7 @@ class _Activation:
 
     def of(self, x: Fixed) -> Fixed:
         if self.kind is CellActivation.RELU:
-            return Fixed(np.maximum(x.integers, 0), x.type).cast(*self.accum)
+            return Fixed(np.maximum(x.integers, 0), x.type).cast(*self.accum, self.by)
         return Fixed(self.table[table_index(x, len(self.table), self.kind.reach)], self.type)
 
 
@@ -105,19 +109,21 @@ def table_index(x: Fixed, size: int, reach: int) -> Array:
 class _Cell:
     """One cell's arithmetic, step by step."""
 
-    def __init__(self, op: Recurrent, graph: Graph) -> None:
+    def __init__(self, op: Recurrent, graph: Graph, by: Caster = cast) -> None:
         self.op, self.state = op, graph.type_of(op.output)
+        self._by: Caster = cast
         self.weights = graph.constants[op.weights]
         self.units = len(self.weights)
         self.bias = self.accum(Fixed(graph.constants[op.bias], op.bias_type))
         self.gate = _Activation(op, graph, op.gate, op.gate_table)
         self.candidate = _Activation(op, graph, op.candidate, op.candidate_table)
+        self._by = self.gate.by = self.candidate.by = by  # from here on: constants are no samples
 
     def accum(self, x: Fixed) -> Fixed:
-        return x.cast(self.op.accum, self.op.accum_rounding, self.op.accum_overflow)
+        return x.cast(self.op.accum, self.op.accum_rounding, self.op.accum_overflow, self._by)
 
     def new_state(self, x: Fixed) -> Fixed:
-        return x.cast(self.state, self.op.rounding, self.op.overflow)
+        return x.cast(self.state, self.op.rounding, self.op.overflow, self._by)
 
     def lstm(self, part: Fixed, h: Fixed, s: Fixed) -> tuple[Fixed, ...]:
         """The next h and s (nnet_recurrent.h, lstm_static)."""
@@ -140,7 +146,9 @@ class _Cell:
         """Recurrent weights × h plus bias: each product is cast to the accumulator, added, and the sum cast again."""
         op = self.op
         if op.accum_overflow is Overflow.WRAP:  # wrapping the sum once gives the same as wrapping each partial sum
-            return Fixed(fit(self._unwrapped(h) + self.bias.integers, op.accum, Overflow.WRAP), op.accum)
+            bits = max(self.sum_reach().bit_length(), op.accum.width) + 2
+            total = Fixed(self._unwrapped(h) + self.bias.integers, FixedType(True, bits, op.accum.fraction))
+            return total.cast(op.accum, Rounding.TRN, Overflow.WRAP, self._by)
         total = Fixed(np.broadcast_to(self.bias.integers, (len(h.integers), len(self.bias.integers))), op.accum)
         for unit in sorted(range(self.units), key=lambda u: (u % op.fold, u)):
             weights = Fixed(self.weights[unit], op.weight_type)
@@ -167,11 +175,27 @@ class _Cell:
         """Bits that a product loses on its way to the accumulator."""
         return self.state.fraction + self.op.weight_type.fraction - self.op.accum.fraction
 
+    def h_bounds(self) -> tuple[int, int]:
+        """The lowest and highest integer, at the state's fraction, that the next h can be before it is cast."""
+        gate, candidate, state = self.gate.type, self.candidate.type, self.state
+        if self.op.cell is Cell.LSTM:
+            ends = [a * b for a, b in product((gate.low, gate.high), (candidate.low, candidate.high))]
+            return rounded_bounds(min(ends), max(ends), gate.fraction + candidate.fraction - state.fraction)
+        fraction = max(gate.fraction, 0)
+        z = gate.low << (fraction - gate.fraction), gate.high << (fraction - gate.fraction)
+        rest = (1 << fraction) - z[1], (1 << fraction) - z[0]
+        bounds = (0, 0)
+        for type_, factors in ((candidate, rest), (state, z)):
+            ends = [a * b for a, b in product((type_.low, type_.high), factors)]
+            low, high = rounded_bounds(min(ends), max(ends), type_.fraction + fraction - state.fraction)
+            bounds = (bounds[0] + low, bounds[1] + high)
+        return bounds
+
     def sum_reach(self) -> int:
         """The largest magnitude on the way to the sum of the products."""
-        product = max(-self.state.low, self.state.high) * max(-int(self.weights.min()), int(self.weights.max()))
-        rounded = (product >> self._drop) + 1 if self._drop > 0 else product << -self._drop
-        return max(product, self.units * rounded)
+        largest = max(-self.state.low, self.state.high) * max(-int(self.weights.min()), int(self.weights.max()))
+        rounded = (largest >> self._drop) + 1 if self._drop > 0 else largest << -self._drop
+        return max(largest, self.units * rounded)
 
     def widest(self) -> int:
         """Width of the widest integer on the way."""
@@ -187,8 +211,9 @@ class _Cell:
         return max(*bits, sum_type(accum, accum).width, self.sum_reach().bit_length() + 2)
 
 
-def _recurrent(op: Recurrent, graph: Graph, parts: Array, *initial: Array) -> Array:
-    cell, state = _Cell(op, graph), graph.type_of(op.output)
+def recurrent(op: Recurrent, graph: Graph, parts: Array, *initial: Array, by: Caster = cast) -> Array:
+    """The kernel, with every cast of what depends on the inputs done by `by`."""
+    cell, state = _Cell(op, graph, by), graph.type_of(op.output)
     zeros = np.zeros((len(parts), cell.units), dtype=np.int64)
     states = tuple(Fixed(x, state) for x in initial or (zeros,) * op.cell.states)
     step = cell.lstm if op.cell is Cell.LSTM else cell.gru
@@ -200,11 +225,16 @@ def _recurrent(op: Recurrent, graph: Graph, parts: Array, *initial: Array) -> Ar
     return np.stack([read[time] for time in times], axis=1) if op.sequence else states[0].integers
 
 
+def state_bounds(op: Recurrent, graph: Graph) -> tuple[int, int]:
+    """What the next h can be before it is cast, in integers at its type's fraction."""
+    return _Cell(op, graph).h_bounds()
+
+
 def _widest_recurrent(op: Recurrent, graph: Graph) -> int:
     return _Cell(op, graph).widest()
 
 
-RECURRENT_KERNELS: dict[type[Op], Callable[..., Array]] = {Recurrent: _recurrent}
+RECURRENT_KERNELS: dict[type[Op], Callable[..., Array]] = {Recurrent: recurrent}
 
 # Ops that meet wider integers on the way than those at their ends.
 RECURRENT_WIDEST: dict[type[Op], Callable[..., int]] = {Recurrent: _widest_recurrent}

@@ -11,6 +11,7 @@ from fpgaflow.ir.op import Op
 from fpgaflow.ir.ops_table import CastEach, Lookup, OneHotMax, Piecewise
 from fpgaflow.ir.types import FixedType
 from fpgaflow.sim.fixed_point import SAFE_BITS, cast, cast_bits
+from fpgaflow.sim.overflow import Caster
 
 Array = np.ndarray
 
@@ -50,11 +51,12 @@ def element_types(types: Ints) -> Iterator[tuple[FixedType, Array]]:
             yield FixedType(bool(s), w, f), (signed == s) & (width == w) & (fraction == f)
 
 
-def _cast_each(op: CastEach, graph: Graph, x: Array) -> Array:
+def cast_each(op: CastEach, graph: Graph, x: Array, by: Caster = cast) -> Array:
+    """The kernel, with every cast done by `by`."""
     source, target = graph.type_of(op.inputs[0]), graph.type_of(op.output)
     result = _held(np.zeros(x.shape, dtype=np.int64), target.width)
     for type_, where in element_types(graph.constants[op.types]):
-        narrow = cast(x[:, where], source, type_, op.rounding, op.overflow)
+        narrow = by(x[:, where], source, type_, op.rounding, op.overflow)
         result[:, where] = _held(narrow, target.width) << (target.fraction - type_.fraction)
     return result
 
@@ -72,7 +74,7 @@ def _one_hot_max(op: OneHotMax, graph: Graph, x: Array) -> Array:
 TABLE_KERNELS: dict[type[Op], Callable[..., Array]] = {
     Lookup: _lookup,
     Piecewise: _piecewise,
-    CastEach: _cast_each,
+    CastEach: cast_each,
     OneHotMax: _one_hot_max,
 }
 

@@ -8,6 +8,7 @@ one, in the very float32 arithmetic that will run.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -24,6 +25,12 @@ class Line:
 
 def fit_line(thresholds: np.ndarray, low: int, high: int) -> Line | None:
     """The line for thresholds (channels, levels), ascending, over integers of [low, high]; None if none is proven."""
+    return _fit(np.ascontiguousarray(thresholds, dtype=np.int64).tobytes(), thresholds.shape, low, high)
+
+
+@lru_cache(maxsize=256)  # the choice of an op's arithmetic and its emission ask alike
+def _fit(content: bytes, shape: tuple[int, ...], low: int, high: int) -> Line | None:
+    thresholds = np.frombuffer(content, dtype=np.int64).reshape(shape)
     channels = len(thresholds)
     if max(abs(low), abs(high)) > 1 << 24:
         return None

@@ -12,7 +12,8 @@ import numpy as np
 from fpgaflow.errors import BadInput
 from fpgaflow.ir.graph import Graph, Input, Tensor
 from fpgaflow.sim.choice import Choice
-from fpgaflow.sim.fixed_point import dequantise, quantise, quantise_float32
+from fpgaflow.sim.fixed_point import dequantise, quantise
+from fpgaflow.sim.quick_quantise import quantise_float32
 from fpgaflow.sim.reference import ReferenceRunner
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Engine(Enum):
 
 class Runner(Protocol):
     """An engine for one graph: called with one chunk's input integers by tensor name, it gives the `wanted` tensors.
+
+    Integers may be held in float32.
 
     Attributes:
         chunk: samples at a time that serve it best.
@@ -103,10 +106,13 @@ class Simulator:
         Raises:
             BadInput: wrong shape or dtype, NaN or infinity.
         """
-        arrays = self.checked(x)
-        names = [port.tensor for port in self.graph.outputs]
-        integers = self._run(arrays, names, progress)
-        outputs = [dequantise(integers[port.tensor], port.scale, port.offset, port.axis) for port in self.graph.outputs]
+        ports = {str(index): port for index, port in enumerate(self.graph.outputs)}
+
+        def values(name: str, held: Array) -> Array:
+            return dequantise(held, ports[name].scale, ports[name].offset, ports[name].axis)
+
+        tensors = {name: port.tensor for name, port in ports.items()}
+        outputs = list(self._run(self.checked(x), tensors, values, progress).values())
         return outputs[0] if len(outputs) == 1 else outputs
 
     def predict_integers(self, x: Any) -> dict[str, Array]:
@@ -133,7 +139,7 @@ class Simulator:
 
     def integers(self, x: Any, names: Sequence[str]) -> dict[str, Array]:
         """The integers of the named tensors: {tensor name: (N, *shape)}."""
-        return self._run(self.checked(x), names, None)
+        return self._run(self.checked(x), {name: name for name in names}, lambda _, held: as_integers(held), None)
 
     def explain(self) -> Explanation:
         """For each op: its arithmetic, the bound that allows it, and whether its values can wrap or saturate."""
@@ -177,15 +183,24 @@ class Simulator:
         quick = None if self.engine is Engine.REFERENCE else quantise_float32(x, port)
         return self._quantised(port, x) if quick is None else quick
 
-    def _run(self, arrays: list[Array], names: Sequence[str], progress: Progress | None) -> dict[str, Array]:
-        samples = len(arrays[0])
+    def _run(
+        self,
+        arrays: list[Array],
+        wanted: Mapping[str, str],
+        finish: Callable[[str, Array], Array],
+        progress: Progress | None,
+    ) -> dict[str, Array]:
+        """For each name in `wanted`, what `finish` makes of its tensor, chunk by chunk."""
+        samples, tensors = len(arrays[0]), list(wanted.values())
         results: dict[str, Array] = {}
 
         def one_chunk(start: int) -> None:
             stop = min(start + self.chunk, samples)
             parts = zip(self.graph.inputs, arrays, strict=True)
             inputs = {port.tensor: self._for_engine(port, array[start:stop]) for port, array in parts}
-            for name, value in self._runner(inputs, names).items():
+            made = self._runner(inputs, tensors)
+            for name, tensor in wanted.items():
+                value = finish(name, made[tensor])
                 _slot(results, name, samples, value)[start:stop] = value
 
         one_chunk(0)  # settles the shapes and dtypes of the results, and serves the empty batch
@@ -205,6 +220,11 @@ class Simulator:
                 if progress is not None:
                     progress(min(start + self.chunk, samples), samples)
         return results
+
+
+def as_integers(held: Array) -> Array:
+    """Integers out of the floats that an engine may hold them in."""
+    return held.astype(np.int64) if held.dtype == np.float32 else held
 
 
 def _slot(results: dict[str, Array], name: str, samples: int, value: Array) -> Array:
@@ -245,17 +265,23 @@ def _checked_array(x: Any, port: Input, tensor: Tensor) -> Array:
     try:
         array = np.asarray(x)
     except ValueError as error:  # ragged nested lists
-        raise BadInput(where, str(error), f"Give an array of shape {expected}") from None
+        raise BadInput(where, str(error).rstrip("."), f"Give an array of shape {expected}") from None
+    if isinstance(x, np.ma.MaskedArray) and (hidden := int(np.ma.getmaskarray(x).sum())):
+        raise BadInput(where, f"{hidden} masked values", "Fill them: they have no value")
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
         raise BadInput(where, f"dtype {array.dtype}", "Give real numbers: float32, float64 or integers")
     if array.ndim != len(tensor.shape) + 1 or array.shape[1:] != tensor.shape:
         raise BadInput(where, f"shape {array.shape}", f"The model takes {expected}")
-    # Integers beyond 2^53 have no float64, in which inputs are scaled.
-    bad = (array > 1 << 53) | (array < -(1 << 53)) if array.dtype.kind in "iu" else ~np.isfinite(array)
-    if bad.any():
-        first = tuple(int(i) for i in np.argwhere(bad)[0])
+    if array.size and not (_has_float64(array.min()) and _has_float64(array.max())):  # a NaN is both
+        bad = ~np.isfinite(array) if array.dtype.kind == "f" else (array > 1 << 53) | (array < -(1 << 53))
+        first = tuple(int(i) for i in np.unravel_index(bad.argmax(), array.shape))
         raise BadInput(where, f"{array[first]} at index {first}", "Inputs must be finite float64: remove or replace it")
     return array
+
+
+def _has_float64(value: Any) -> bool:
+    """Whether an input can be scaled in float64: integers beyond 2^53 cannot."""
+    return bool(np.isfinite(value)) if value.dtype.kind == "f" else -(1 << 53) <= int(value) <= 1 << 53
 
 
 def _readable(tensor: Tensor, integers: Array) -> tuple[str, Array]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fpgaflow.data import data_dir
 from fpgaflow.frontend.load import load
 from fpgaflow.ir.graph import Graph
-from fpgaflow.ir.ops import Linear
+from fpgaflow.ir.ops import Cast, Linear
 from fpgaflow.ir.types import FixedType, Overflow
 from fpgaflow.sim.choice import Arithmetic
 from fpgaflow.sim.counts import OverflowCount
@@ -21,6 +21,7 @@ from fpgaflow.sim.explain import Explanation
 from fpgaflow.sim.fast import FastRunner, OnnxRuntime, Session
 from fpgaflow.sim.float_graph import FloatGraph
 from fpgaflow.sim.run import Simulator
+from fpgaflow.sim.simplify import simplified
 from tests.graphs import graphs, random_inputs
 
 
@@ -30,9 +31,11 @@ class Watched(OnnxRuntime):
     def __init__(self) -> None:
         super().__init__()
         self.in_float32: set[str] = set()
+        self.kinds: set[str] = set()
         self.products = 0
 
     def session(self, floats: FloatGraph) -> Session:
+        self.kinds |= {node.op_type for node in floats.model.graph.node}
         self.in_float32 |= {name for node in floats.model.graph.node for name in node.output}
         return super().session(floats)
 
@@ -47,11 +50,14 @@ def test_what_runs_in_floats_is_what_is_said_to(graph: Graph, seed: int) -> None
     told = {op.name: op.arithmetic for op in Simulator(graph).explain()}
     watched = Watched()
     FastRunner(graph, watched)(random_inputs(graph, seed, 2), [port.tensor for port in graph.outputs])
-    # Hoisting may rename what lies between a quantiser and a pooling, never what another op reads.
-    names = {op.output for op in graph.ops if told[op.name] is Arithmetic.FLOAT32}
-    others = {op.output for op in graph.ops if told[op.name] is not Arithmetic.FLOAT32}
+    # What is left out computes nothing. Hoisting may rename what lies between a quantiser and a pooling, never what
+    # another op reads.
+    run = {op.output for op in simplified(graph).ops}
+    names = {op.output for op in graph.ops if told[op.name] is Arithmetic.FLOAT32} & run
+    others = {op.output for op in graph.ops if told[op.name] not in (Arithmetic.FLOAT32, Arithmetic.INT8)}
     assert not others & watched.in_float32
     assert len(names - watched.in_float32) <= sum(name.endswith(".hoisted") for name in watched.in_float32)
+    assert (Arithmetic.INT8 in told.values()) == any(kind.startswith("Q") for kind in watched.kinds)
     groups = [getattr(op, "groups", 1) for op in graph.ops if told[op.name] is Arithmetic.FLOAT64]
     assert watched.products == sum(groups)
 
@@ -65,7 +71,8 @@ def test_entries_of_a_real_model(lenet: Graph) -> None:
     fast, reference = Simulator(lenet).explain(), Simulator(lenet, "reference").explain()
     assert [op.name for op in fast] == [op.name for op in lenet.ops]
     for op, entry in zip(lenet.ops, fast, strict=True):
-        assert entry.arithmetic is Arithmetic.FLOAT32
+        on_bytes = isinstance(op, (Cast, Linear)) and op.name != "fc3"  # which no quantiser follows
+        assert entry.arithmetic is (Arithmetic.INT8 if on_bytes else Arithmetic.FLOAT32)
         assert entry.limit == 2**24 and entry.reach <= entry.limit
         if isinstance(op, Linear):  # the importer makes accumulators as wide as the sums need, and no wider
             assert (entry.result, entry.needed_bits, entry.overflow) == (op.accum, op.accum.width, None)
@@ -79,7 +86,7 @@ def test_the_table_is_readable(lenet: Graph) -> None:
     lines = str(explanation).splitlines()
     assert len(lines) == len(lenet.ops) + 1
     assert re.split(r"\s{2,}", lines[0]) == ["op", "kind", "arithmetic", "reaches", "result", "needs bits", "overflow"]
-    assert re.split(r"\s{2,}", lines[2])[:6] == ["conv1", "Conv", "float32", "2^14 of 2^24", "fixed<15,5>", "15"]
+    assert re.split(r"\s{2,}", lines[2])[:6] == ["conv1", "Conv", "int8", "2^16.6 of 2^24", "fixed<15,5>", "15"]
     assert len({line.index("of 2^24") for line in lines[1:]}) == 1
 
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fpgaflow.ir.graph import Graph
-from fpgaflow.sim.intervals import Result, results
+from fpgaflow.ir.ops import OPS
+from fpgaflow.sim.intervals import _RULES, Result, results
 from fpgaflow.sim.kernels import EXACT, run_op
 from tests.graphs import graphs, random_inputs
 
@@ -16,7 +17,7 @@ def within(values: np.ndarray, low: int, high: int) -> bool:
     return bool(((values >= low) & (values <= high)).all())
 
 
-@given(graphs(), st.integers(0, 2**32 - 1))
+@given(st.one_of(graphs(), graphs(narrow=True, every=True)), st.integers(0, 2**32 - 1))
 @settings(max_examples=200)
 def test_no_exact_result_leaves_its_bounds(graph: Graph, seed: int) -> None:
     computed = dict(random_inputs(graph, seed, 4))
@@ -37,6 +38,10 @@ def test_ops_whose_types_hold_their_results_never_overflow(graph: Graph) -> None
     for op in graph.ops:
         if type(op) not in EXACT:
             assert not results(graph)[op.name].overflows
+
+
+def test_every_op_has_bounds() -> None:
+    assert set(_RULES) == set(OPS)
 
 
 def test_a_result_of_unknown_reach_may_overflow() -> None:

@@ -168,6 +168,7 @@ def test_inputs_are_not_changed(engine: str) -> None:
         (np.array([[0, 0, -(2**63)]]), "-9223372036854775808"),
         (np.array([[0, 0, 2**64 - 1]], dtype=np.uint64), "18446744073709551615"),
         ({"y": np.zeros((1, 3))}, "no array for x"),
+        (np.ma.masked_array(np.zeros((1, 3)), [[0, 1, 1]]), "2 masked values"),
     ],
 )
 def test_bad_input(engine: str, x: Any, message: str) -> None:
@@ -175,6 +176,21 @@ def test_bad_input(engine: str, x: Any, message: str) -> None:
     for method in (simulator.predict, simulator.predict_integers, simulator.trace, simulator.input_integers):
         with pytest.raises(BadInput, match=message):
             method(x)
+
+
+def test_a_mask_that_hides_nothing(engine: str) -> None:
+    simulator, x = Simulator(small(), engine), np.array([[0.5, 1, -2]])
+    assert np.array_equal(simulator.predict(np.ma.masked_array(x)), simulator.predict(x))
+
+
+@pytest.mark.parametrize("size", [1e308, 3.4e38, 1e39, 5e-324, 1e-45])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_largest_and_the_smallest_numbers(engine: str, size: float, dtype: type) -> None:
+    with np.errstate(over="ignore"):
+        x = np.array([[size, -size, 0]]).astype(dtype)
+    if np.isfinite(x).all():
+        expected = Simulator(small(), "reference").predict(x.astype(np.float64))
+        assert np.array_equal(Simulator(small(), engine).predict(x), expected)
 
 
 @pytest.mark.parametrize(
