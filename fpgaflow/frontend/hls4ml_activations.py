@@ -16,7 +16,7 @@ from hls4ml.model.types import FixedPrecisionType
 
 from fpgaflow.frontend.hls4ml_emit import Emit
 from fpgaflow.frontend.hls4ml_functions import elu, selu, sigmoid, softplus, softsign, tanh
-from fpgaflow.frontend.hls4ml_reader import Reader, RefusedError, constant, fixed_type
+from fpgaflow.frontend.hls4ml_reader import Reader, RefusedError, compared_as_unsigned, constant, fixed_type
 from fpgaflow.frontend.hls4ml_tables import Floats, table_inputs, table_integers
 from fpgaflow.ir.bounds import sum_type
 from fpgaflow.ir.graph import Ints, Tensor
@@ -27,6 +27,7 @@ from fpgaflow.ir.verify_table import MAX_INDEX_WIDTH
 from fpgaflow.sim.kernels_table import element_types
 
 _ONE = FixedType(False, 1, 0)  # of the factor 1
+_INT = FixedType(True, 32, 0)
 _INT_MAX = (1 << 31) - 1  # hls4ml's table indices are C++ ints
 
 
@@ -79,7 +80,14 @@ def _leaky(emit: Emit, alpha: Ints | int, type_: FixedType) -> None:
 def _thresholded(emit: Emit, theta: int, type_: FixedType) -> None:
     x = emit.source
     knot = _above(theta * Fraction(2) ** -type_.fraction, x.type)
-    emit.result(emit.piecewise(x, [knot], [0, 1], [0, 0], x.type.fraction, "thresholded"), x.type.integer_bits)
+    knots, slopes = [knot], [0, 1]
+    if compared_as_unsigned(x.type, type_):
+        if x.type.signed:
+            knots, slopes = [0, knot], [1, 0, 1]
+        elif theta < 0:
+            slopes = [0, 0]
+    offsets = [0] * len(slopes)
+    emit.result(emit.piecewise(x, knots, slopes, offsets, x.type.fraction, "thresholded"), x.type.integer_bits)
 
 
 def prelu(reader: Reader, layer: Any) -> None:
@@ -125,7 +133,8 @@ def _ternary_tanh(emit: Emit) -> None:
             emit.scale(x, np.array([2]), FixedType(False, 2, 0), "doubled"), type_, rounding, overflow, "kept"
         )
         knots = [_above(-1, x.type), _above(1, x.type)]
-    emit.result(emit.piecewise(x, knots, [0, 0, 0], [-1, 0, 1], 0, "sign"), 32)
+    middle = -1 if compared_as_unsigned(x.type, _INT) else 0
+    emit.result(emit.piecewise(x, knots, [0, 0, 0], [-1, middle, 1], 0, "sign"), 32)
 
 
 # Functions by tables

@@ -11,6 +11,7 @@ import numpy as np
 from hls4ml.model.types import InplaceTensorVariable
 
 from fpgaflow.frontend.hls4ml_activations import ACTIVATION_READERS
+from fpgaflow.frontend.hls4ml_extensions import EXTENSION_READERS
 from fpgaflow.frontend.hls4ml_linear import conv, dense
 from fpgaflow.frontend.hls4ml_merge import batch_norm, batch_norm_quantised, concatenate, merge
 from fpgaflow.frontend.hls4ml_reader import AP_INTS, Reader, RefusedError, constant, fixed_type
@@ -18,8 +19,9 @@ from fpgaflow.frontend.hls4ml_recurrent import RECURRENT_READERS
 from fpgaflow.frontend.hls4ml_shapes import broadcast, cropping, global_pool, pool, resize, zero_padding
 from fpgaflow.frontend.hls4ml_softmax import SOFTMAX_READERS
 from fpgaflow.frontend.hls4ml_tensors import dot, einsum, einsum_dense, embedding
-from fpgaflow.ir.graph import Input
+from fpgaflow.ir.graph import Input, Tensor
 from fpgaflow.ir.ops import Reshape, Threshold, Transpose
+from fpgaflow.ir.ops_merge import Take
 from fpgaflow.ir.types import Overflow
 
 
@@ -48,8 +50,26 @@ def reshape(reader: Reader, layer: Any) -> None:
 
 def transpose(reader: Reader, layer: Any) -> None:
     source, perm = reader.source(layer), tuple(int(axis) for axis in layer.get_attr("perm"))
+    if reader.stream and perm == (0, 1):
+        _transposed_all_the_same(reader, layer, source)
+        return
     op = Transpose(layer.name, (source.name,), f"{layer.name}.transpose", layer.name, perm)
     reader.result(layer, op, tuple(source.shape[axis] for axis in perm), source.type)
+
+
+def _transposed_all_the_same(reader: Reader, layer: Any, source: Tensor) -> None:
+    """nnet_transpose_stream.h takes entry (j, i) of two axes for (i, j), whatever it is asked for."""
+    rows, columns = source.shape
+    if rows < columns:
+        raise RefusedError(f"perm (0, 1) of {source.shape} in io_stream: hls4ml reads beyond its data", "Leave it out")
+    places, name = np.arange(columns) * columns + np.arange(rows)[:, np.newaxis], layer.name
+    reader.constants[f"{name}.indices"] = places.ravel()
+    flat = Reshape(f"{name}.flat", (source.name,), f"{name}.flat", name)
+    flat_tensor = reader.emit(flat, (rows * columns,), source.type)
+    take = Take(f"{name}.taken", (flat_tensor.name,), f"{name}.taken", name, f"{name}.indices", 0)
+    taken = reader.emit(take, flat_tensor.shape, source.type)
+    op = Reshape(name, (taken.name,), f"{name}.reshape", name)
+    reader.result(layer, op, source.shape, source.type)
 
 
 def threshold(reader: Reader, layer: Any) -> None:
@@ -119,4 +139,5 @@ READERS: Mapping[str, Callable[[Reader, Any], None]] = {
     "Clone": clone,
     **RECURRENT_READERS,
     "FpgaflowThreshold": threshold,
+    **EXTENSION_READERS,
 }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fpgaflow.frontend.hls4ml_da import affine, cast_inputs
-from fpgaflow.frontend.hls4ml_encoded import reads_its_windows
+from fpgaflow.frontend.hls4ml_limits import check_convolution, check_folding
 from fpgaflow.frontend.hls4ml_products import Product, product
 from fpgaflow.frontend.hls4ml_reader import (
     Padding,
@@ -81,6 +81,7 @@ def dense(reader: Reader, layer: Any) -> None:
     by = product(reader, layer, "weight", source)
     weights = _outputs_last(layer, by.weights)
     expect(source, (*source.shape[:-1], weights.shape[0]))
+    check_folding(layer, *weights.shape)
     total = linear_sum(layer, by, weights.shape, *constant(layer, "bias"))
     found = added(reader, layer, total, by.source)
     found = counted(reader, layer, found, weights.shape[0])
@@ -90,7 +91,7 @@ def dense(reader: Reader, layer: Any) -> None:
 def conv(reader: Reader, layer: Any) -> None:
     depthwise, channels = layer.class_name.startswith("Depthwise"), int(layer.get_attr("n_chan"))
     size = spatial(layer, "filt")
-    _check(reader, layer, size, depthwise)
+    check_convolution(reader, layer, size, depthwise)
     window = Window(size, spatial(layer, "stride"), sides(layer, "pad"), depthwise)
     source = reader.source(layer)
     expect(source, (*spatial(layer, "in"), channels))
@@ -144,27 +145,6 @@ def _adders(reader: Reader, layer: Any, source: Tensor, taps: int) -> tuple[Sum,
     by = Product(data, found.weights, found.weight_type, None, exact)
     total = Sum(by, found.weights, found.bias, found.bias_type, exact, Rounding.TRN, Overflow.WRAP)
     return total, found.integer_bits
-
-
-def _check(reader: Reader, layer: Any, size: tuple[int, ...], depthwise: bool) -> None:
-    """Refuses what hls4ml silently gets wrong; `targets/hls/check.py` names the sources."""
-    dilation = [layer.get_attr(key, 1) for key in ("dilation", "dilation_width", "dilation_height")]
-    if any(d not in (1, [1], (1,), [1, 1], (1, 1)) for d in dilation):
-        raise RefusedError("dilation: hls4ml ignores it")
-    if depthwise and layer.get_attr("n_filt") != layer.get_attr("n_chan"):
-        raise RefusedError("depth multiplier other than 1")
-    strides, pointwise = spatial(layer, "stride"), layer.class_name.startswith("Pointwise")
-    if reader.stream and len(size) == 2 and size[0] == 1 < strides[0] and not pointwise:
-        raise RefusedError(f"kernel {size} with strides {strides}: hls4ml's io_stream ignores the vertical stride")
-    encoded = str(layer.get_attr("implementation", "")).lower() == "encoded"
-    if reader.stream and encoded and not pointwise and not reads_its_windows(layer):
-        raise RefusedError("hls4ml's encoded implementation of it reads the wrong pixels", "Choose LineBuffer")
-    folded = str(layer.get_attr("strategy")).lower() == "resource" and not reader.stream
-    if folded and depthwise:
-        raise RefusedError("resource strategy: hls4ml's io_parallel asserts that it is not chosen")
-    taps = prod(size) * int(layer.get_attr("n_chan"))
-    if folded and int(layer.get_attr("reuse_factor")) > taps:
-        raise RefusedError(f"reuse factor above its {taps} inputs: hls4ml's io_parallel reads beyond the window")
 
 
 def _strategy(layer: Any) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from fpgaflow.frontend.hls4ml_emit import Emit
 from fpgaflow.frontend.hls4ml_products import product
-from fpgaflow.frontend.hls4ml_reader import Reader, RefusedError, constant
+from fpgaflow.frontend.hls4ml_reader import Reader, RefusedError, compared_as_unsigned, constant
 from fpgaflow.ir.bounds import sum_type
 from fpgaflow.ir.graph import Ints, Tensor
 from fpgaflow.ir.ops import Add, Reshape, Threshold
@@ -44,8 +45,24 @@ def merge(reader: Reader, layer: Any) -> None:
         # nnet_merge.h casts the one that it chose
         both = [t.integer_bits if t.signed else 1 for t in (left.type, right.type)]
         bits = max(both) if (both[0] > 0) == (both[1] > 0) else None
+        if compared_as_unsigned(left.type, right.type):
+            chosen = _negative_is_largest(Emit(reader, layer), kind, left, right)
+            reader.cast(layer, chosen.name, layer.outputs[0], bits)
+            return
     exact = elementwise_type(kind, left.type, right.type)
     reader.result(layer, Elementwise(name, inputs, output, name, kind), shape, exact, bits)
+
+
+def _negative_is_largest(emit: Emit, kind: ElementwiseKind, left: Tensor, right: Tensor) -> Tensor:
+    """The maximum or minimum of a signed and an unsigned tensor, by `compared_as_unsigned`."""
+    signed, unsigned = (left, right) if left.type.signed else (right, left)
+    chosen = emit.elementwise(kind, emit.relu(signed, "positive"), unsigned, "chosen")
+    other = signed if kind is ElementwiseKind.MAXIMUM else unsigned
+    parts = []
+    for part, offsets, wish in ((chosen, [0, 1], "where_positive"), (other, [1, 0], "where_negative")):
+        mask = emit.piecewise(signed, [0], [0, 0], offsets, 0, f"{wish}.mask")
+        parts.append(emit.elementwise(ElementwiseKind.MULTIPLY, part, mask, wish))
+    return emit.add(Add, "exact", parts, left.shape, sum_type(parts[0].type, parts[1].type))
 
 
 def _repeated(reader: Reader, layer: Any, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:

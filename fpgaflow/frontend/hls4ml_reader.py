@@ -32,12 +32,13 @@ def fixed_type(precision: Any) -> tuple[FixedType, Rounding, Overflow]:
     ap_int truncates toward zero, unlike an ap_fixed without fraction bits (ap_fixed_base.h, to_ap_int_base).
     """
     if isinstance(precision, AP_INTS):
-        return FixedType(bool(precision.signed), precision.width, 0), Rounding.TRN_ZERO, Overflow.WRAP
+        return FixedType(bool(precision.signed), int(precision.width), 0), Rounding.TRN_ZERO, Overflow.WRAP
     if not isinstance(precision, FixedPrecisionType):
         raise RefusedError(f"type {type(precision).__name__} '{precision}' is no ap_fixed or ap_int")
     if precision.saturation_bits:
         raise RefusedError(f"type '{precision}' has saturation bits")
-    type_ = FixedType(bool(precision.signed), precision.width, precision.width - precision.integer)
+    width = int(precision.width)  # bit_exact.py leaves numpy's integers, which overflow when shifted
+    type_ = FixedType(bool(precision.signed), width, width - int(precision.integer))
     return type_, Rounding(str(precision.rounding_mode)), Overflow(str(precision.saturation_mode))
 
 
@@ -57,6 +58,19 @@ def assigned(
         if integer_bits <= 0:
             rounding = Rounding.TRN
     return type_, rounding, overflow
+
+
+def compared_as_unsigned(left: FixedType, right: FixedType) -> bool:
+    """Whether C++ compares a signed with an unsigned number as two unsigned ones: a negative one is the largest.
+
+    ap_private.h, operator> and operator<, of what ap_fixed_base.h, OP_CMP_AF, aligns.
+    """
+    shift = left.fraction - right.fraction
+    widths = left.width + (1 - shift if shift < 0 else 0), right.width + max(shift, 0)
+    if left.signed == right.signed or max(widths) < 32:
+        return False
+    signed, unsigned = widths if left.signed else widths[::-1]
+    return unsigned >= signed
 
 
 def is_integer(precision: Any, width: int, *, signed: bool = False) -> bool:

@@ -1,81 +1,64 @@
-"""Random hls4ml networks against their compiled C simulation: every output value equal, by both engines."""
+"""Random hls4ml networks of every family against hls4ml's C++: each layer's values equal, and few left unjudged."""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+import re
+from collections.abc import Sequence
+from time import time_ns
 
-import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
 
-from fpgaflow.errors import UnsupportedModel
-from fpgaflow.frontend.hls4ml import from_hls4ml
-from fpgaflow.sim.run import Simulator
-from tests.conformance.networks import Chain, CSimCrash, batches, csim, inputs_of, model_of
+from tests.conformance.networks import FAMILIES, drawn
+from tests.conformance.outcome import JUDGED, REFUSED, Outcome, outcomes, report, tally
 
-SAMPLES = 24
-
-
-def carried(networks: list[Chain], io_type: str, folder: Path) -> list[Chain]:
-    """The networks that hls4ml makes a model of, and that fpgaflow does not refuse: a refusal is no error."""
-    kept = []
-    for chain in networks:
-        try:
-            model = model_of([chain], io_type, folder / chain.name)
-        except Exception:  # noqa: S112  # hls4ml's own passes fail on some: it then has no firmware to be compared with
-            continue
-        try:
-            from_hls4ml(model)
-        except UnsupportedModel:
-            continue
-        kept.append(chain)
-    return kept
-
-
-def assert_conforms(networks: list[Chain], io_type: str, folder: Path) -> int:
-    """Compares both engines with hls4ml's C++; returns for how many networks it was the judge."""
-    if not networks:
-        return 0
-    model = model_of(networks, io_type, Path(tempfile.mkdtemp(dir=folder)))
-    inputs = inputs_of(networks, SAMPLES)
-    try:
-        expected = csim(model, inputs)
-    except CSimCrash:
-        if len(networks) == 1:
-            return 0  # hls4ml's own defect
-        half = len(networks) // 2
-        return sum(assert_conforms(part, io_type, folder) for part in (networks[:half], networks[half:]))
-    graph = from_hls4ml(model)
-    for engine in ("reference", "fast"):
-        found = Simulator(graph, engine).predict({port.name: x for port, x in zip(graph.inputs, inputs, strict=True)})
-        found = found if isinstance(found, list) else [found]
-        for chain, ours, theirs in zip(networks, found, expected, strict=True):
-            np.testing.assert_array_equal(ours, theirs.reshape(ours.shape), f"{engine} {io_type} {chain}")
-    return len(networks)
+SEED = 1
+# What fpgaflow may refuse: what hls4ml's C++ gets wrong or stops at, each with its place in docs/hls4ml.md.
+KNOWN_DEFECTS = (
+    r"reuse factor",
+    r"generates no code for it",
+    r"io_stream ignores the vertical stride",
+    r"encoded implementation of it reads the wrong pixels",
+    r"flattened stream.*data is lost",
+    r"cannot repack such a stream",
+    r"perm \(0, 1\)",
+    r"-1 for negative fractions|without integer bits to ap_int",
+    r"type name '.*' stands for",
+    r"table index overflows a C\+\+ int",
+    r"a table of \d+ entries",
+    r"binary (weights|network|scales)|products of a binary",
+    r"no whole multiple",
+    r"relu\d in io_stream",
+    r"hls4ml clamps them to a 1",
+    r"shifting .* loses bits|which is no power of two",
+    r"an LSTM of which",
+    r"a scale of int<2>",
+)
+MISPLACED = "it is made for inputs"  # padding before the wrong reader, which others then find too large
 
 
-def conform(networks: list[Chain], io_type: str) -> int:
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        return assert_conforms(carried(networks, io_type, folder), io_type, folder)
+def assert_conform(found: Sequence[Outcome], least: float) -> None:
+    """No value differs; of each family at least the share `least` was judged; refusals are for known defects."""
+    different = [f"{o.different}\n{o.network.net.layers}\n{o.network.net.precision}" for o in found if o.different]
+    assert not different, "\n\n".join(different)
+    table = tally(found)
+    assert table.keys() == FAMILIES.keys()
+    few = {kind: counts[JUDGED] / counts["generated"] for kind, counts in table.items()}
+    assert min(few.values()) >= least, report(found)
+    refused = [outcome.why for outcome in found if outcome.status == REFUSED]
+    known = re.compile("|".join(KNOWN_DEFECTS))
+    unknown = [why for why in refused if not all(known.search(line) for line in why.splitlines())]
+    assert not [why for why in unknown if MISPLACED not in why]
+    assert len(refused) <= len(found) / 6, report(found)
 
 
-COMMON = {
-    "deadline": None,
-    "database": None,
-    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
-}
-
-
-@settings(max_examples=4, derandomize=True, phases=(Phase.generate,), **COMMON)
-@given(batches(25))
-def test_a_hundred_random_networks(batch: tuple[list[Chain], str]) -> None:
-    assert conform(*batch) > 10
+def test_a_hundred_random_networks() -> None:
+    assert_conform(outcomes(drawn(4, SEED)), 0.5)
 
 
 @pytest.mark.slow
-@settings(max_examples=100, print_blob=True, **COMMON)
-@given(batches(25))
-def test_thousands_of_random_networks(batch: tuple[list[Chain], str]) -> None:
-    conform(*batch)
+def test_thousands_of_random_networks() -> None:
+    """Others each time; a failure names the seed to draw them by."""
+    number = time_ns() % 1_000_000
+    found = [outcome for part in range(25) for outcome in outcomes(drawn(4, number + part))]
+    print(f"seeds {number} to {number + 24}\n{report(found)}")
+    assert_conform(found, 0.7)

@@ -42,6 +42,29 @@ def strategies(net: Net, few: bool) -> list[dict[str, Any]]:
     return [{"Strategy": s, "ReuseFactor": r} for s, r in (("Latency", 1), *folded)]
 
 
+def window2d(
+    shape: tuple[int, int, int], size: tuple[int, int], strides: tuple[int, int], pads: tuple[int, int, int, int]
+) -> dict[str, Any]:
+    """Where a convolution's taps lie."""
+    height, width, channels = shape
+    out = (height + sum(pads[:2]) - size[0]) // strides[0] + 1, (width + sum(pads[2:]) - size[1]) // strides[1] + 1
+    return {
+        "data_format": "channels_last",
+        **{"in_height": height, "in_width": width, "n_chan": channels, "out_height": out[0], "out_width": out[1]},
+        **{"filt_height": size[0], "filt_width": size[1], "stride_height": strides[0], "stride_width": strides[1]},
+        **dict(zip(("pad_top", "pad_bottom", "pad_left", "pad_right"), pads, strict=True)),
+    }
+
+
+def window1d(shape: tuple[int, int], size: int, stride: int, pads: tuple[int, int]) -> dict[str, Any]:
+    width, channels = shape
+    return {
+        "data_format": "channels_last",
+        **{"in_width": width, "n_chan": channels, "filt_width": size, "stride_width": stride},
+        **{"out_width": (width + sum(pads) - size) // stride + 1, "pad_left": pads[0], "pad_right": pads[1]},
+    }
+
+
 def conv2d(
     net: Net,
     name: str,
@@ -54,34 +77,64 @@ def conv2d(
     pads: tuple[int, int, int, int] = (0, 0, 0, 0),
     **rest: Any,
 ) -> str:
-    height, width, channels = shape
-    out = (height + sum(pads[:2]) - size[0]) // strides[0] + 1, (width + sum(pads[2:]) - size[1]) // strides[1] + 1
     attributes = {
-        "data_format": "channels_last",
-        **{"in_height": height, "in_width": width, "n_chan": channels, "n_filt": filters},
-        **{"out_height": out[0], "out_width": out[1], "filt_height": size[0], "filt_width": size[1]},
-        **{"stride_height": strides[0], "stride_width": strides[1]},
-        **dict(zip(("pad_top", "pad_bottom", "pad_left", "pad_right"), pads, strict=True)),
-        **{"weight_data": net.numbers(*size, channels, filters) * 1.5, "bias_data": net.numbers(filters)},
+        **window2d(shape, size, strides, pads),
+        **{"n_filt": filters, "bias_data": net.numbers(filters)},
+        "weight_data": net.numbers(*size, shape[-1], filters) * 1.5,
     }
     return net.add("Conv2D", name, x, types, **{**attributes, **rest})
 
 
-def depthwise2d(net: Net, name: str, x: str, shape: tuple[int, int, int], size: tuple[int, int], types: Types) -> str:
-    height, width, channels = shape
-    return net.add(
-        "DepthwiseConv2D",
-        name,
-        x,
-        types,
-        data_format="channels_last",
-        **{"in_height": height, "in_width": width, "n_chan": channels, "n_filt": channels},
-        **{"out_height": height - size[0] + 1, "out_width": width - size[1] + 1},
-        **{"filt_height": size[0], "filt_width": size[1], "stride_height": 1, "stride_width": 1},
-        **{"pad_top": 0, "pad_bottom": 0, "pad_left": 0, "pad_right": 0},
-        depthwise_data=net.numbers(*size, channels, 1) * 1.5,
-        bias_data=net.numbers(channels),
-    )
+def depthwise2d(
+    net: Net,
+    name: str,
+    x: str,
+    shape: tuple[int, int, int],
+    size: tuple[int, int],
+    types: Types,
+    strides: tuple[int, int] = (1, 1),
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0),
+) -> str:
+    channels = shape[-1]
+    data = {"depthwise_data": net.numbers(*size, channels, 1) * 1.5, "bias_data": net.numbers(channels)}
+    data |= {"n_filt": channels}
+    net.add("DepthwiseConv2D", name, x, types, **window2d(shape, size, strides, pads), **data)
+    return name
+
+
+def depthwise1d(
+    net: Net,
+    name: str,
+    x: str,
+    shape: tuple[int, int],
+    size: int,
+    types: Types,
+    stride: int = 1,
+    pads: tuple[int, int] = (0, 0),
+) -> str:
+    channels = shape[-1]
+    data = {"depthwise_data": net.numbers(size, channels, 1) * 1.5, "bias_data": net.numbers(channels)}
+    data |= {"n_filt": channels}
+    return net.add("DepthwiseConv1D", name, x, types, **window1d(shape, size, stride, pads), **data)
+
+
+def separable(
+    net: Net,
+    name: str,
+    x: str,
+    shape: tuple[int, ...],
+    filters: int,
+    size: tuple[int, ...],
+    types: Types,
+    strides: tuple[int, ...],
+    pads: tuple[int, ...],
+) -> str:
+    """A depthwise convolution and a pointwise one, as one layer."""
+    channels, rank = shape[-1], len(shape) - 1
+    window = window2d(shape, size, strides, pads) if rank == 2 else window1d(shape, *size, *strides, pads)  # type: ignore
+    data = {"depthwise_data": net.numbers(*size, channels, 1), "bias_data": net.numbers(filters)}
+    data |= {"pointwise_data": net.numbers(*(1,) * rank, channels, filters), "n_filt": filters, "depth_multiplier": 1}
+    return net.add(f"SeparableConv{rank}D", name, x, types, **window, **data)
 
 
 def conv1d(
@@ -96,12 +149,10 @@ def conv1d(
     pads: tuple[int, int] = (0, 0),
     **rest: Any,
 ) -> str:
-    width, channels = shape
     attributes = {
-        "data_format": "channels_last",
-        **{"in_width": width, "n_chan": channels, "n_filt": filters, "filt_width": size, "stride_width": stride},
-        **{"out_width": (width + sum(pads) - size) // stride + 1, "pad_left": pads[0], "pad_right": pads[1]},
-        **{"weight_data": net.numbers(size, channels, filters) * 1.5, "bias_data": net.numbers(filters)},
+        **window1d(shape, size, stride, pads),
+        **{"n_filt": filters, "bias_data": net.numbers(filters)},
+        "weight_data": net.numbers(size, shape[-1], filters) * 1.5,
     }
     return net.add("Conv1D", name, x, types, **{**attributes, **rest})
 
@@ -120,12 +171,12 @@ def pool2d(
     strides: tuple[int, int],
     types: Types,
     pads: tuple[int, int, int, int] = (0, 0, 0, 0),
+    kinds: tuple[str, ...] = ("Max", "Average"),
     **rest: Any,
 ) -> None:
-    """Max and average, over windows and over the whole."""
     height, width, channels = shape
     out = (height + sum(pads[:2]) - size[0]) // strides[0] + 1, (width + sum(pads[2:]) - size[1]) // strides[1] + 1
-    for kind in ("Max", "Average"):
+    for kind in kinds:
         net.add(
             f"{kind}Pooling2D",
             f"{name}_{kind}",
@@ -149,10 +200,11 @@ def pool1d(
     stride: int,
     types: Types,
     pads: tuple[int, int] = (0, 0),
+    kinds: tuple[str, ...] = ("Max", "Average"),
     **rest: Any,
 ) -> None:
     width, channels = shape
-    for kind in ("Max", "Average"):
+    for kind in kinds:
         net.add(
             f"{kind}Pooling1D",
             f"{name}_{kind}",
@@ -257,7 +309,8 @@ def sums(net: Net, few: bool) -> None:
             x = net.input(f"lx{n}", 4, 5, 2, type_=SOURCES[n % 3])
             dense(net, f"d{n}", net.input(f"lz{n}", 6, type_=SOURCES[n % 3]), 6, 4, types)
             conv2d(net, f"k{n}", x, (4, 5, 2), 3, (2, 3), types, (1, 2), (1, 0, 1, 1))
-            conv2d(net, f"w{n}", x, (4, 5, 2), 3, (1, 1), types, (1, 2))
+            two = {**types, "ReuseFactor": min(types["ReuseFactor"], 2)}  # others are not legal
+            conv2d(net, f"w{n}", x, (4, 5, 2), 3, (1, 1), two, (1, 2))
             types = {**types, "ParallelizationFactor": 3}
             conv1d(net, f"l{n}", net.input(f"ly{n}", 6, 2), (6, 2), 3, 3, types, 2, (1, 1))
             if net.stream or setting["Strategy"] == "Latency":

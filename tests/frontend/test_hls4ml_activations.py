@@ -260,8 +260,8 @@ class Draw:
         size = self.pick([1024, 512, 1000, 2048, 77, 16, 100])
         return self.type_(6, 10, 16, 24, 50), (80,), layer, {**types, "TableSize": size}
 
-    def softmax(self, net: Net) -> tuple[str, tuple[int, ...], Layer, Types]:
-        shape = self.pick([(7,), (3, 5), (2, 2, 4), (1,), (17,)])
+    def softmax(self, net: Net, shape: tuple[int, ...] = ()) -> tuple[str, tuple[int, ...], Layer, Types]:
+        shape = shape or self.pick([(7,), (3, 5), (2, 2, 4), (1,), (17,)])
         layer = softmax(self.pick(["stable", "stable", "latency", "latency", "legacy", "argmax"]))
         if not self.stream and len(shape) > 1:
             axis = int(self.random.integers(len(shape)))
@@ -271,8 +271,8 @@ class Draw:
         size = self.pick([64, 256, 1024])
         return self.type_(8, 12, 16, least=6), shape, layer, {"result": self.type_(20), "TableSize": size, **types}
 
-    def norm(self, net: Net) -> tuple[str, tuple[int, ...], Layer, Types]:
-        rows, count = self.pick([(1, 4), (3, 5), (2, 16)])
+    def norm(self, net: Net, shape: tuple[int, ...] = ()) -> tuple[str, tuple[int, ...], Layer, Types]:
+        rows, count = shape or self.pick([(1, 4), (3, 5), (2, 16)])
         accum = self.pick([self.type_(24, least=8), "ap_fixed<14,4,RND_CONV,SAT>", "ap_fixed<24,8,RND,SAT_SYM>"])
         types = {"result": self.type_(20), "accum": accum, "TableSize": self.pick([4096, 1000, 64])}
         types |= self.some(scale=self.type_(18), bias=self.type_(18), TableT=self.type_(20, least=5))
