@@ -287,16 +287,24 @@ def _fold(graph: Graph, board: Board, fps: float | None) -> Outcome:
     if has_block_design(board):
         interface_for(graph)  # refuses what its streams cannot carry
     clock_mhz = board.clock.design_mhz
-    folding = choose_folding(graph, board, clock_mhz, fps, MAX_UTILISATION)
     strategy = Strategy.RESOURCE  # depthwise layers, which hls4ml has unrolled only, are emitted so by themselves
+    refused: UnsupportedModel | None = None
     # What streams cannot carry, arrays of registers may.
     for io_type in (IOType.STREAM, IOType.PARALLEL):
-        problems = check(graph, options_for(board.part, folding.reuse, clock_mhz, io_type, strategy))
-        if not problems:
+        try:
+            _check(graph, options_for(board.part, {}, clock_mhz, io_type, strategy))
+            folding = choose_folding(graph, board, clock_mhz, fps, MAX_UTILISATION, io_type)
+            _check(graph, options_for(board.part, folding.reuse, clock_mhz, io_type, strategy))
             break
+        except UnsupportedModel as error:
+            refused = refused or error
+        except CheckFailed as error:
+            # Of io_parallel alone: what io_stream refused is the reason for it, and may be what to change.
+            raise error if refused is None else UnsupportedModel([*refused.problems, *error.problems]) from None
     else:
-        raise UnsupportedModel(problems)
-    cost = {name: round(value, 1) for name, value in vars(folding.cost).items()}
+        assert refused is not None
+        raise refused
+    cost = {name: round(value, 1 if name == "bram36" else None) for name, value in vars(folding.cost).items()}
     facts = {
         "reuse_factors": folding.reuse,
         "bottleneck": folding.bottleneck,
@@ -307,6 +315,11 @@ def _fold(graph: Graph, board: Board, fps: float | None) -> Outcome:
         "source": "estimated",
     }
     return Outcome(facts)
+
+
+def _check(graph: Graph, options: HlsOptions) -> None:
+    if problems := check(graph, options):
+        raise UnsupportedModel(problems)
 
 
 def folded_options(fold: Mapping[str, Any], part: str) -> HlsOptions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from math import prod
 
@@ -21,8 +21,8 @@ MAX_CONSTANT_WIDTH = 63  # constants are stored as int64
 MAX_TYPE_BITS = 1 << 12  # of width and of fraction: far beyond any model, and no memory is lost to a damaged file
 
 
-def verify(graph: Graph, after: str) -> Graph:
-    """The graph itself, if it is legal.
+def verify(graph: Graph, after: str, own: Mapping[type[Op], Callable[..., Rules]] | None = None) -> Graph:
+    """The graph itself, if it is legal; `own` are the rules of ops that a target has for itself.
 
     Raises:
         BrokenGraph: naming the pass `after`, and of each op and port the first rule that it breaks.
@@ -31,7 +31,7 @@ def verify(graph: Graph, after: str) -> Graph:
     if not broken:
         broken = list(_ports(graph))
         for op in graph.ops:
-            broken += [f"{type(op).__name__} '{op.name}': {message}" for message in _op_problems(op, graph)]
+            broken += [f"{type(op).__name__} '{op.name}': {message}" for message in _op_problems(op, graph, own or {})]
     if broken:
         raise BrokenGraph(f"after pass '{after}'", "; ".join(broken), "This is a defect of fpgaflow: please report it")
     return graph
@@ -84,8 +84,8 @@ def _ports(graph: Graph) -> Iterator[str]:
             yield f"tensor '{tensor.name}': {source} is no view of {tensor.shape}"
 
 
-def _op_problems(op: Op, graph: Graph) -> Iterator[str]:
-    if (rule := RULES.get(type(op))) is None:
+def _op_problems(op: Op, graph: Graph, own: Mapping[type[Op], Callable[..., Rules]]) -> Iterator[str]:
+    if (rule := RULES.get(type(op)) or own.get(type(op))) is None:
         yield "no rule for this op"
         return
     # Each rule stands on those before it, so the first that is broken is the last to be asked.

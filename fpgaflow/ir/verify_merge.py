@@ -60,7 +60,7 @@ def scale_type(
         up, bias_up = max(0, bias_type.fraction - fraction), max(0, fraction - bias_type.fraction)
     offsets = np.zeros(1, dtype=object) if bias is None else bias.astype(object) << bias_up
     ends = [np.asarray((weights.astype(object) * end << up) + offsets) for end in (source.low, source.high)]
-    return type_for(min(int(e.min()) for e in ends), max(int(e.max()) for e in ends), fraction + up)
+    return type_for(min(int(np.min(e)) for e in ends), max(int(np.max(e)) for e in ends), fraction + up)
 
 
 def matmul_type(left: FixedType, right: FixedType, terms: int) -> FixedType:

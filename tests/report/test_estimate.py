@@ -10,11 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fpgaflow.boards import load_board
+from fpgaflow.errors import BadInput
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.ops import Op, PoolKind
+from fpgaflow.ir.ops_merge import Divide, Elementwise, ElementwiseKind, MatMul, Take
+from fpgaflow.ir.ops_table import Lookup
 from fpgaflow.ir.types import FixedType
-from fpgaflow.report.estimate import Cost, design_cost, layer_cost, memory
+from fpgaflow.ir.verify_merge import elementwise_type, matmul_type
+from fpgaflow.report.estimate import design_cost, layer_cost
+from fpgaflow.report.estimate_parts import Cost, memory
 from fpgaflow.targets.hls.check import legal_reuse
+from fpgaflow.targets.hls.normal import normal_form
+from tests.conformance.test_ops_on_targets import NAMED
+from tests.graphs import one_op
 from tests.targets.hls.hls_graphs import B8, U4, W4, Net
 
 
@@ -133,12 +141,22 @@ def test_layers_without_products() -> None:
 
 def test_threshold_shares_comparators() -> None:
     net = Net()
-    levels = np.sort(np.random.default_rng(0).integers(-100, 100, (6, 15)), axis=1)
+    levels = np.sort(np.random.default_rng(0).integers(-100, 100, (6, 14)), axis=1)
     graph, (op,) = layers(net, net.threshold(net.input((5, 6), B8), levels, U4))
-    assert layer_cost(op, graph, 1) == Cost(250 + 90 * 4, 300 + 24 + 90 * 8, 0, 0, 5, 11)
+    assert layer_cost(op, graph, 1) == Cost(250 + 84 * 4, 300 + 24 + 84 * 8, 0, 0, 5, 11)
     folded = layer_cost(op, graph, 6)
-    assert folded.bram36 == memory(6, 15 * 8)[0] and folded.lut == 250 + 15 * 4 + memory(6, 15 * 8)[1]
+    assert folded.bram36 == memory(6, 14 * 8)[0] and folded.lut == 250 + 14 * 4 + memory(6, 14 * 8)[1]
     assert folded.cycles == 30
+
+
+def test_many_thresholds_are_searched_by_halves() -> None:
+    net = Net()
+    levels = np.sort(np.random.default_rng(0).integers(-100, 100, (6, 63)), axis=1)
+    graph, (op,) = layers(net, net.threshold(net.input((5, 6), B8), levels, FixedType(False, 6, 0)))
+    halvings, choices = 2 * 6 * 4, 2 * 63 * 8 / 4
+    assert layer_cost(op, graph, 3).lut == 250 + halvings + choices + memory(3, 2 * 63 * 8)[1]
+    assert layer_cost(op, graph, 3).bram36 == memory(3, 2 * 63 * 8)[0] > 0
+    assert layer_cost(op, graph, 1).lut == 250 + 36 * 4 + 6 * 63 * 8 / 4
 
 
 def test_design_is_its_layers_side_by_side() -> None:
@@ -165,3 +183,68 @@ def test_multipliers_are_rounded_up() -> None:
     cost = layer_cost(op, graph, 4)
     multipliers = ceil(15 / 4)
     assert cost.ff == 300 + multipliers * (op.accum.width + 8)
+
+
+def made(net: Net, output: str) -> tuple[Graph, Op]:
+    """The normal form, and its last op."""
+    net.output(output)
+    normal = normal_form(net.graph(), stream=True)
+    return normal, normal.ops[-1]
+
+
+@pytest.mark.parametrize(("width", "lut", "dsp"), [(9, 250 + 4 * 9 * 4, 0), (10, 250, 4)])
+def test_products_of_two_tensors(width: int, lut: int, dsp: int) -> None:
+    net, type_ = Net(), FixedType(True, width, 0)
+    inputs = [net.input((5, 4), type_), net.input((5, 4), U4)]
+    exact = elementwise_type(ElementwiseKind.MULTIPLY, type_, U4)
+    graph, op = made(net, net.op(Elementwise, inputs, (5, 4), exact, kind=ElementwiseKind.MULTIPLY))
+    cost = layer_cost(op, graph, 1)
+    assert (cost.lut, cost.dsp, cost.cycles) == (lut, dsp, 5)
+
+
+def test_matrix_product_keeps_one_matrix_and_shares_multipliers() -> None:
+    net, exact = Net(), matmul_type(U4, U4, 8)
+    op_name = net.op(MatMul, [net.input((3, 6, 8), U4), net.input((3, 8, 2), U4)], (3, 6, 2), exact)
+    graph, op = made(net, op_name)
+    for reuse in (1, 4, 16):
+        cost = layer_cost(op, graph, reuse)
+        assert cost.lut == 250 + 16 / reuse * (4 * 4 + exact.width)
+        assert cost.ff == 300 + 16 * 4 + 16 / reuse * (exact.width + 4)
+        assert cost.cycles == 3 * (8 + 6 * reuse)
+
+
+def test_a_crop_needs_no_memory_and_a_large_transpose_one() -> None:
+    net = Net()
+    taken = net.op(Take, [net.input((16, 16, 4), B8)], (4, 16, 4), B8, {"indices": np.arange(4)}, axis=0)
+    graph, op = made(net, taken)
+    cost = layer_cost(op, graph, 1)
+    assert cost.bram36 == 0 and cost.cycles == 16 * 16
+    net = Net()
+    graph, op = made(net, net.transpose(net.input((16, 16, 16), B8), (2, 0, 1)))
+    cost = layer_cost(op, graph, 1)
+    assert cost.bram36 >= memory(4096, 8)[0] > 0 and cost.cycles > 4096 and cost.lut < 1000
+
+
+def test_a_table_is_read_at_two_ports() -> None:
+    net, entries = Net(), {"table": np.arange(256)}
+    graph, op = made(net, net.op(Lookup, [net.input((3, 6), B8)], (3, 6), FixedType(False, 8, 0), entries))
+    assert layer_cost(op, graph, 1).bram36 == 3 * memory(256, 8)[0]
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_every_layer_that_is_made_has_a_cost(name: str) -> None:
+    net = Net()
+    NAMED[name](net)
+    for stream in (True, False):
+        graph = normal_form(net.graph(), stream=stream)
+        for op in graph.ops:
+            cost = layer_cost(op, graph, 1)
+            free = type(op).__name__ == "Reshape"
+            assert cost == Cost() if free else cost.lut > 0 and cost.cycles >= 1 and cost.latency >= 1
+
+
+def test_what_no_layer_computes_has_no_estimate() -> None:
+    op = Divide("op", ("x",), "y", "node", "d")
+    graph = one_op(op, B8, (3,), B8, (3,), d=[3])
+    with pytest.raises(BadInput, match=r"op 'op'.*no layer computes Divide"):
+        layer_cost(op, graph, 1)

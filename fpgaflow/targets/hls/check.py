@@ -10,12 +10,15 @@ from math import ceil, isqrt, prod
 
 from fpgaflow.errors import Problem
 from fpgaflow.ir.graph import Graph
-from fpgaflow.ir.ops import Add, Conv, Dense, Linear, Op, Pool, Reshape, Threshold, Transpose
+from fpgaflow.ir.ops import Cast, Conv, Dense, Linear, Op, Threshold
+from fpgaflow.ir.ops_merge import Divide, Embed, OrderedDense, OrderedSum
+from fpgaflow.ir.ops_recurrent import Recurrent
+from fpgaflow.ir.ops_table import CastEach, Lookup, Piecewise
+from fpgaflow.ir.types import Rounding, type_for
 from fpgaflow.targets.hls.layers import HlsOptions, IOType, Strategy
 from fpgaflow.targets.hls.normal import CARRIED, normal_form
 
 _LITERAL_BITS = 53  # hls4ml hands constants to C++ as float64 literals
-_MAX_CLONES = 7
 
 Finding = tuple[str, str]  # what was found, what to do
 
@@ -27,10 +30,9 @@ def check(graph: Graph, options: HlsOptions) -> tuple[Problem, ...]:
     for name in sorted(set(options.reuse_factors) - known):
         problems.append(Problem(f"reuse factor of '{name}'", "the model has no op of that name", "Remove or rename it"))
     if foreign := [op for op in graph.ops if type(op) not in CARRIED]:
-        fix = "Leave it out of the firmware: it can be simulated only"
-        problems += [Problem(_where(op), "no HLS layer computes this op", fix) for op in foreign]
+        problems += [Problem(_where(op), *_FOREIGN[type(op)]) for op in foreign]
         return tuple(problems)
-    normal = normal_form(graph)
+    normal = normal_form(graph, stream=options.io_type is IOType.STREAM)
     problems += [Problem(f"model port '{name}'", *finding) for name, finding in _port_findings(normal, options)]
     for op in normal.ops:
         problems += [Problem(_where(op), *finding) for finding in _op_findings(op, normal, options)]
@@ -42,32 +44,15 @@ def _where(op: Op) -> str:
 
 
 def _port_findings(graph: Graph, options: HlsOptions) -> Iterator[tuple[str, Finding]]:
-    inputs = {port.tensor for port in graph.inputs}
-    first: dict[str, str] = {}
-    for output in graph.outputs:
-        if output.tensor in inputs:
-            yield output.name, ("this output is an input of the model, unchanged", "Leave it out of the hardware")
-        elif (other := first.setdefault(output.tensor, output.name)) != output.name:
-            yield output.name, (f"this output has the same elements as output '{other}'", "Leave out one of them")
-    if options.io_type is IOType.STREAM:
-        for port in graph.inputs:
-            if not graph.consumers[port.tensor]:
-                yield port.name, ("nothing reads this input: its stream would fill up", "Remove it from the model")
-            yield from ((port.name, finding) for finding in _clones(port.tensor, graph))
+    read = {name for op in graph.ops for name in op.inputs} | {port.tensor for port in graph.outputs}
+    for port in graph.inputs:
+        if options.io_type is IOType.STREAM and port.tensor not in read:
+            yield port.name, ("nothing reads this input: its stream would fill up", "Remove it from the model")
 
 
 def _op_findings(op: Op, graph: Graph, options: HlsOptions) -> Iterator[Finding]:
     if (find := _FINDINGS.get(type(op))) is not None:
         yield from find(op, graph, options)
-    if options.io_type is IOType.STREAM:
-        yield from _clones(op.output, graph)
-
-
-def _clones(tensor: str, graph: Graph) -> Iterator[Finding]:
-    readers = sum(reader.inputs.count(tensor) for reader in graph.consumers[tensor])
-    readers += any(port.tensor == tensor for port in graph.outputs)
-    if readers > _MAX_CLONES:
-        yield f"{readers} readers: hls4ml copies a stream {_MAX_CLONES} times at most", "Use io_parallel"
 
 
 def _linear(op: Linear, graph: Graph, options: HlsOptions) -> Iterator[Finding]:
@@ -118,8 +103,6 @@ def _dense(op: Dense, graph: Graph, options: HlsOptions) -> Iterator[Finding]:
     shape = graph.tensors[op.inputs[0]].shape
     if len(shape) > 1:  # a convolution to hls4ml (model/optimizer/passes/multi_dense.py)
         yield from _window_reuse(options.reuse(op), shape[-1], options)
-    if len(shape) > 3:
-        yield f"input of shape {shape}: hls4ml's Dense takes up to three axes", "Merge leading axes by a reshape"
 
 
 def _conv(op: Conv, graph: Graph, options: HlsOptions) -> Iterator[Finding]:
@@ -131,57 +114,45 @@ def _conv(op: Conv, graph: Graph, options: HlsOptions) -> Iterator[Finding]:
         yield "a depthwise 1-D beside a depthwise 2-D layer: hls4ml's headers exclude each other", "Keep one of them"
     if op.groups == 1:
         yield from _window_reuse(options.reuse(op), prod(graph.constants[op.weights].shape[:-1]), options)
-    one_row = len(kernel) == 2 and kernel[0] == 1 and (kernel[1] > 1 or op.groups > 1)
-    if options.io_type is IOType.STREAM and one_row and op.strides[0] > 1:
-        # vitis nnet_conv2d_stream.h takes nnet_conv_stream.h's compute_output_buffer_1d for every row
-        found = f"kernel {kernel} with strides {op.strides}: hls4ml's io_stream ignores the vertical stride"
-        yield found, "Use io_parallel, or a vertical stride of 1"
 
 
-def _pool(op: Pool, graph: Graph, options: HlsOptions) -> Iterator[Finding]:
-    # vitis nnet_pooling_stream.h, pooling2d_cl asserts it
-    if options.io_type is IOType.STREAM and len(op.size) == 2 and op.strides != op.size:
-        found = f"window {op.size} with strides {op.strides}: hls4ml's io_stream pools windows side by side only"
-        yield found, "Use io_parallel, or strides as long as the window"
+def _literals(op: Op, graph: Graph, options: HlsOptions) -> Iterator[Finding]:
+    for field, name in (
+        (f, getattr(op, f)) for f in ("thresholds", "table", "knots", "slopes", "offsets") if hasattr(op, f)
+    ):
+        values = graph.constants[name]
+        wide = type_for(int(values.min(initial=0)), int(values.max(initial=0)), 0).width > _LITERAL_BITS
+        # hls4ml_layers.py reads thresholds by their type, hls4ml_extensions.py the others by their values
+        if wide and (field == "thresholds" or any(int(float(v)) != v for v in values.ravel().tolist())):
+            found = f"{field} of more than {_LITERAL_BITS} bits: hls4ml writes them as float64 literals"
+            yield found, "Use a narrower input, or coarser scales"
 
 
-def _add(op: Add, graph: Graph, options: HlsOptions) -> Iterator[Finding]:
-    # backends/fpga/passes/inplace_stream_flatten.py leaves the beats; nnet_merge_stream.h asserts equal ones
-    flat = (name for name in op.inputs if isinstance(graph.producers.get(name), Reshape))
-    if options.io_type is IOType.STREAM and any(len(graph.tensors[name].shape) == 1 for name in flat):
-        yield "sum with a flattened tensor: hls4ml's streams do not repack it", "Add before flattening"
+def _cast(op: Cast, graph: Graph, options: HlsOptions) -> Iterator[Finding]:
+    # ap_fixed_base.h reads the bit that decides the rounding, ap_private.h asserts that there is one
+    source, target = graph.type_of(op.inputs[0]), graph.type_of(op.output)
+    if op.rounding is not Rounding.TRN and source.fraction - target.fraction > source.width:
+        yield f"rounds {source} to {target}, which is always 0: hls4ml's C++ aborts", "Remove it, or use a finer scale"
 
 
-def _reshape(op: Reshape, graph: Graph, options: HlsOptions) -> Iterator[Finding]:
-    # vivado nnet_stream.h, repack_stream
-    source, target = graph.tensors[op.inputs[0]].shape, graph.tensors[op.output].shape
-    short, long = sorted((source[-1], target[-1]))
-    if options.io_type is IOType.STREAM and len(target) > 1 and long % short:
-        found = f"{source} to {target}: hls4ml's streams repack into whole multiples or parts of the last axis only"
-        yield found, "Use io_parallel, or another shape"
-
-
-def _transpose(op: Transpose, graph: Graph, options: HlsOptions) -> Iterator[Finding]:
-    # model/optimizer/passes/transpose_opt.py, RemoveSingleChannelTranspose
-    first = op.inputs[0] in {port.tensor for port in graph.inputs}
-    if options.io_type is IOType.PARALLEL and first and graph.tensors[op.inputs[0]].shape[0] == 1:
-        yield "transpose of an input whose first axis is 1: hls4ml drops it", "Reshape the input, or use io_stream"
-
-
-def _threshold(op: Threshold, graph: Graph, options: HlsOptions) -> Iterator[Finding]:
-    levels = graph.constants[op.thresholds]
-    if levels.shape[1] == 0:
-        yield "no thresholds: its output is constant", "Remove it from the model"
-    elif max(abs(int(levels.min())), abs(int(levels.max()))) >> _LITERAL_BITS:
-        yield f"thresholds of more than {_LITERAL_BITS} bits: hls4ml writes float64 literals", "Use a narrower input"
-
-
+_IN_ORDER = "sums that lose bits on the way, as hls4ml's own models have them: the order decides, and no layer keeps it"
+_WIDEN = "Give that layer of the hls4ml model an accumulator that holds its sums, then read it anew"
+_FOREIGN: Mapping[type[Op], Finding] = {
+    Divide: ("no HLS layer divides", "Average over windows of 2^k elements, or sum and let a scale divide"),
+    OrderedSum: (_IN_ORDER, _WIDEN),
+    OrderedDense: (_IN_ORDER, _WIDEN),
+    Recurrent: (
+        "no HLS layer of fpgaflow is recurrent",
+        "Keep it outside of the firmware: it can be simulated; hls4ml has such layers of its own",
+    ),
+    CastEach: ("a type for each element, as an hls4ml model of HGQ has it", "Give all elements of a tensor one type"),
+}
 _FINDINGS: Mapping[type[Op], Callable[..., Iterator[Finding]]] = {
+    Cast: _cast,
     Dense: _dense,
     Conv: _conv,
-    Pool: _pool,
-    Add: _add,
-    Reshape: _reshape,
-    Transpose: _transpose,
-    Threshold: _threshold,
+    Threshold: _literals,
+    Lookup: _literals,
+    Embed: _literals,
+    Piecewise: _literals,
 }

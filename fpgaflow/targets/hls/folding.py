@@ -10,8 +10,12 @@ from fpgaflow.boards import Board
 from fpgaflow.errors import CheckFailed
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.ops import Conv, Linear, Threshold
-from fpgaflow.report.estimate import Cost, design_cost, layer_cost
+from fpgaflow.ir.ops_merge import MatMul
+from fpgaflow.report.estimate import design_cost, layer_cost
+from fpgaflow.report.estimate_parts import Cost
 from fpgaflow.targets.hls.check import legal_reuse
+from fpgaflow.targets.hls.layers import IOType
+from fpgaflow.targets.hls.normal import normal_form
 
 MAX_MULTIPLIERS = 4096  # of one layer: Vitis HLS gives up on larger unrolled loops ("unroll limit", hls4ml FAQ)
 
@@ -25,17 +29,31 @@ class Folding:
     bottleneck: str
 
 
-def choose_folding(graph: Graph, board: Board, clock_mhz: float, fps: float | None, limit: float) -> Folding:
-    """The folding for `board` at `clock_mhz`.
+def choose_folding(
+    graph: Graph,
+    board: Board,
+    clock_mhz: float,
+    fps: float | None,
+    limit: float,
+    io_type: IOType = IOType.STREAM,
+) -> Folding:
+    """The folding for `board` at `clock_mhz`, of a graph whose ops the target carries.
 
     Args:
         fps: samples per second to reach with the least hardware; None for the fastest that fits.
         limit: share of each of the part's resources that may be used.
+        io_type: io_parallel has fewer reuse factors; its costs are estimated as if they were io_stream's.
 
     Raises:
         CheckFailed: nothing fits; says by how much.
     """
-    choices = {op.name: _choices(op, graph) for op in graph.ops if isinstance(op, Linear | Threshold)}
+    named = {op.name for op in graph.ops}
+    graph = normal_form(graph, stream=io_type is IOType.STREAM)
+    choices = {
+        op.name: _choices(op, graph, io_type)
+        for op in graph.ops
+        if isinstance(op, Linear | Threshold | MatMul) and op.name in named
+    }
     cycles = {
         op.name: [layer_cost(op, graph, r).cycles for r in choices[op.name]] for op in graph.ops if op.name in choices
     }
@@ -72,15 +90,25 @@ def choose_folding(graph: Graph, board: Board, clock_mhz: float, fps: float | No
     return found or _refuse(at(within[-1]), board, limit, f"Ask for less than {fps:g} samples/s, or a larger board")
 
 
-def _choices(op: Linear | Threshold, graph: Graph) -> list[int]:
+def _choices(op: Linear | Threshold | MatMul, graph: Graph, io_type: IOType) -> list[int]:
+    shape = graph.tensors[op.inputs[0]].shape
     if isinstance(op, Threshold):
-        channels = graph.tensors[op.output].shape[-1]
-        return [d for d in range(1, channels + 1) if channels % d == 0]
+        return _divisors(shape[-1])
+    if isinstance(op, MatMul):
+        products = shape[-1] * graph.tensors[op.output].shape[-1]
+        return [r for r in _divisors(products) if products / r <= MAX_MULTIPLIERS]
     if isinstance(op, Conv) and op.groups > 1:
         return [1]  # hls4ml has depthwise layers unrolled only
     weights = graph.constants[op.weights]
-    legal = legal_reuse(prod(weights.shape[:-1]), weights.shape[-1])
-    return [r for r in legal if prod(weights.shape) / r <= MAX_MULTIPLIERS]
+    taps = prod(weights.shape[:-1])
+    legal = legal_reuse(taps, weights.shape[-1])
+    if io_type is IOType.PARALLEL and (isinstance(op, Conv) or len(shape) > 1):
+        legal = [r for r in legal if r <= taps]  # see check.py
+    return [r for r in legal if prod(weights.shape) / r <= MAX_MULTIPLIERS] or legal[-1:]
+
+
+def _divisors(n: int) -> list[int]:
+    return [d for d in range(1, n + 1) if n % d == 0]
 
 
 def _folding(graph: Graph, reuse: dict[str, int]) -> Folding:

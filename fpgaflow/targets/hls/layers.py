@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from math import prod
 from typing import Any
 
-import numpy as np
-
 from fpgaflow.errors import BadInput
-from fpgaflow.ir.graph import Graph, Ints
-from fpgaflow.ir.ops import Add, Cast, Conv, Dense, Linear, Op, Pool, PoolKind, Relu, Reshape, Threshold, Transpose
-from fpgaflow.ir.types import FixedType, Overflow, Rounding, type_for
+from fpgaflow.ir.graph import Graph
+from fpgaflow.ir.ops import Add, Cast, Conv, Dense, Op, Pool, Relu
+from fpgaflow.ir.ops_merge import Elementwise, Embed, MatMul
+from fpgaflow.ir.ops_table import Lookup, Piecewise
+from fpgaflow.targets.hls.extension_rows import Layer, index_map, spell
+from fpgaflow.targets.hls.index_map import IndexMap, places
+from fpgaflow.targets.hls.layer_rows import MAX_CLONES, ROWS, padding_apart, reader_count
 from fpgaflow.targets.hls.normal import normal_form
-
-Layer = dict[str, Any]
 
 
 class IOType(Enum):
@@ -75,78 +74,97 @@ class LayerList:
     """What `ModelGraph.from_layer_list` takes; `graph` is the normal form that the layers stand for."""
 
     graph: Graph
+    stream: bool
     layers: list[Layer]
     config: dict[str, Any]  # the value of HLSConfig
     inputs: list[str]
     outputs: list[str]
 
 
-def spell(type_: FixedType, rounding: Rounding = Rounding.TRN, overflow: Overflow = Overflow.WRAP) -> str:
-    """The type as hls4ml reads it.
-
-    Always ap_fixed: hls4ml multiplies otherwise by ap_uint<1> and ap_int<2>, its binary and ternary weights.
-
-    >>> spell(FixedType(False, 4, 6), Rounding.RND_CONV, Overflow.SAT)
-    'ap_ufixed<4,-2,RND_CONV,SAT>'
-    """
-    sign = "" if type_.signed else "u"
-    return f"ap_{sign}fixed<{type_.width},{type_.integer_bits},{rounding.value},{overflow.value}>"
-
-
 def layer_list(graph: Graph, options: HlsOptions) -> LayerList:
     """The layers of a graph that `check` found no problem in: a Cast becomes the result type of the layer before it,
     where nothing else reads that layer."""
-    normal = normal_form(graph)
-    names = _Names()
-    layers: list[Layer] = []
-    config: dict[str, Any] = {}
-    at: dict[str, str] = {}  # tensor to the layer that makes it
-
+    normal = normal_form(graph, stream=options.io_type is IOType.STREAM)
+    made = _Layers(normal, options)
+    inputs = []
     for number, port in enumerate(normal.inputs, start=1):
         tensor = normal.tensors[port.tensor]
-        at[port.tensor] = name = names.take(f"input_{number}")
-        layers.append({"class_name": "InputLayer", "name": name, "input_shape": list(tensor.shape)})
-        config[name] = {"Precision": {"result": spell(tensor.type)}}
+        layer = {"class_name": "InputLayer", "input_shape": list(tensor.shape)}
+        inputs.append(made.add(f"input_{number}", layer, {"result": spell(tensor.type)}))
+        made.serve(port.tensor, inputs[-1])
 
     fused = _fused_casts(normal)
     absorbed = {cast.output for cast in fused.values()}
     for op in normal.ops:
-        if op.output in absorbed:
-            continue
-        cast = op if isinstance(op, Cast) else fused.get(op.output)
-        output = cast.output if cast else op.output
-        sources = [at[tensor] for tensor in op.inputs]
-        at[output] = name = names.take(op.name)
-        layer, precision = _LAYERS[type(op)](op, normal)
-        if isinstance(op, Conv) and options.io_type is IOType.STREAM and any(map(any, op.padding)):
-            # hls4ml would insert this layer itself, but before the wrong reader where a 1-D input has several.
-            padding, layer = _padding_apart(layer)
-            padded = names.take(f"{op.name}_padding")
-            layers.append({"name": padded, "inputs": sources, **padding})
-            config[padded] = {"Precision": {"result": spell(normal.type_of(op.inputs[0]))}}
-            sources = [padded]
-        layers.append({"name": name, "inputs": sources, **layer})
-        modes = (cast.rounding, cast.overflow) if cast else ()
-        precision = {"result": spell(normal.type_of(output), *modes), **precision}
-        unrolled = isinstance(op, Conv) and op.groups > 1  # vivado nnet_sepconv2d.h: "Resource ... not supported"
-        strategy = Strategy.LATENCY if unrolled else options.strategy
-        config[name] = {"Precision": precision, "ReuseFactor": options.reuse(op), "Strategy": strategy.value}
+        if op.output not in absorbed:
+            made.add_op(op, op if isinstance(op, Cast) else fused.get(op.output))
 
     model = {
         "Precision": "ap_fixed<16,6>",  # hls4ml asks for one; every type that counts is spelled by layer
         "ReuseFactor": options.reuse_factor,
         "Strategy": options.strategy.value,
     }
-    return LayerList(
-        normal,
-        layers,
-        {"Model": model, "LayerName": config},
-        [at[port.tensor] for port in normal.inputs],
-        [at[port.tensor] for port in normal.outputs],
-    )
+    outputs: list[str] = []
+    for result in normal.outputs:
+        name = next(made.at[result.tensor])
+        # hls4ml's top function takes each of its arguments for one thing.
+        outputs.append(made.copy(result.tensor, name) if name in (*inputs, *outputs) else name)
+    return LayerList(normal, made.stream, made.layers, {"Model": model, "LayerName": made.config}, inputs, outputs)
 
 
-_TYPED = (Dense, Conv, Pool, Add, Relu)  # their layers round and saturate into any result type
+class _Layers:
+    """The layers so far; `at` gives each tensor's readers, one after the other, the layer that they take it from."""
+
+    def __init__(self, graph: Graph, options: HlsOptions) -> None:
+        self.graph, self.options = graph, options
+        self.stream = options.io_type is IOType.STREAM
+        self.names = _Names()
+        self.layers: list[Layer] = []
+        self.config: dict[str, Any] = {}
+        self.at: dict[str, Iterator[str]] = {}
+
+    def add(self, wanted: str, layer: Layer, precision: dict[str, str], **config: Any) -> str:
+        name = self.names.take(wanted)
+        self.layers.append({"name": name, **layer})
+        self.config[name] = {"Precision": precision, **config}
+        return name
+
+    def add_op(self, op: Op, cast: Cast | None) -> None:
+        """The layer of `op`, with the type and modes of `cast`."""
+        output = cast.output if cast else op.output
+        sources = [next(self.at[tensor]) for tensor in op.inputs]
+        layer, precision = ROWS[type(op)](op, self.graph, self.stream)
+        if isinstance(op, Conv) and self.stream and any(map(any, op.padding)):
+            # hls4ml would insert this layer itself, but before the wrong reader where a 1-D input has several.
+            padding, layer = padding_apart(layer)
+            source_type = {"result": spell(self.graph.type_of(op.inputs[0]))}
+            sources = [self.add(f"{op.name}_padding", {"inputs": sources, **padding}, source_type)]
+        modes = (cast.rounding, cast.overflow) if cast else ()
+        precision = {"result": spell(self.graph.type_of(output), *modes), **precision}
+        unrolled = isinstance(op, Conv) and op.groups > 1  # vivado nnet_sepconv2d.h: "Resource ... not supported"
+        strategy = Strategy.LATENCY if unrolled else self.options.strategy
+        config = {"ReuseFactor": self.options.reuse(op), "Strategy": strategy.value}
+        self.serve(output, self.add(op.name, {"inputs": sources, **layer}, precision, **config))
+
+    def serve(self, tensor: str, name: str) -> None:
+        """Layer `name` makes `tensor`. A stream for more readers than hls4ml copies it for goes on through copies."""
+        readers = reader_count(self.graph, tensor)
+        served: list[str] = []
+        while self.stream and readers > len(served) + MAX_CLONES:
+            served += [name] * (MAX_CLONES - 1)
+            name = self.copy(tensor, name)
+        self.at[tensor] = iter([*served, *[name] * (readers - len(served))])
+
+    def copy(self, tensor: str, name: str) -> str:
+        """Another layer that makes `tensor`, from the layer `name`."""
+        shape = self.graph.tensors[tensor].shape
+        layer, precision = index_map(shape, places(shape), 0, self.stream)
+        precision["result"] = spell(self.graph.type_of(tensor))
+        return self.add(f"{name}_copy", {"inputs": [name], **layer}, precision)
+
+
+# Their layers round and saturate into any result type.
+_TYPED = (Dense, Conv, Pool, Add, Relu, Elementwise, IndexMap, Lookup, Embed, Piecewise, MatMul)
 
 
 def _fused_casts(graph: Graph) -> dict[str, Cast]:
@@ -179,151 +197,3 @@ class _Names:
             name = f"{clean}_{number}"
         self.taken.add(name.lower())
         return name
-
-
-def _values(integers: Ints, type_: FixedType) -> np.ndarray:
-    return integers.astype(np.float64) * type_.scale
-
-
-def _linear(op: Linear, graph: Graph) -> tuple[Layer, dict[str, str]]:
-    """The bias and the types; a bias that is absent is hls4ml's own: ap_uint<1> zeros."""
-    precision = {"weight": spell(op.weight_type), "accum": spell(op.accum)}
-    if op.bias is None or op.bias_type is None:
-        return {"bias_data": None}, precision
-    return {"bias_data": _values(graph.constants[op.bias], op.bias_type)}, {**precision, "bias": spell(op.bias_type)}
-
-
-def _dense(op: Dense, graph: Graph) -> tuple[Layer, dict[str, str]]:
-    weights = _values(graph.constants[op.weights], op.weight_type)
-    bias, precision = _linear(op, graph)
-    sizes = {"n_in": weights.shape[0], "n_out": weights.shape[1]}
-    return {"class_name": "Dense", **sizes, "weight_data": weights, **bias}, precision
-
-
-def _spatial(axes: tuple[str, ...], prefix: str, values: tuple[int, ...], suffix: str = "") -> Layer:
-    return {f"{prefix}{axis}{suffix}": value for axis, value in zip(axes, values, strict=True)}
-
-
-_AXES = {1: ("width",), 2: ("height", "width")}
-_SIDES = {1: (("pad_left", "pad_right"),), 2: (("pad_top", "pad_bottom"), ("pad_left", "pad_right"))}
-
-
-def _padding(padding: tuple[tuple[int, int], ...]) -> Layer:
-    sides = _SIDES[len(padding)]
-    return {
-        name: size for names, pad in zip(sides, padding, strict=True) for name, size in zip(names, pad, strict=True)
-    }
-
-
-def _padding_apart(conv: Layer) -> tuple[Layer, Layer]:
-    """A conv layer's zero padding as a layer of its own, and the conv layer without padding."""
-    pads = {name: conv[name] for sides in _SIDES[2] for name in sides if name in conv}
-    axes = [(axis, sides) for axis, sides in zip(_AXES[2], _SIDES[2], strict=True) if sides[0] in conv]
-    inner = {f"in_{axis}": conv[f"in_{axis}"] for axis, _ in axes}
-    outer = {axis: conv[f"in_{axis}"] + sum(conv[side] for side in sides) for axis, sides in axes}
-    padding = {
-        "class_name": f"ZeroPadding{len(axes)}D",
-        "data_format": "channels_last",
-        **inner,
-        **{f"out_{axis}": size for axis, size in outer.items()},
-        **pads,
-        "n_chan": conv["n_chan"],
-    }
-    return padding, {**conv, **{f"in_{axis}": size for axis, size in outer.items()}, **dict.fromkeys(pads, 0)}
-
-
-def _conv(op: Conv, graph: Graph) -> tuple[Layer, dict[str, str]]:
-    weights = _values(graph.constants[op.weights], op.weight_type)
-    source, result = graph.tensors[op.inputs[0]].shape, graph.tensors[op.output].shape
-    axes = _AXES[len(op.strides)]
-    depthwise = op.groups > 1
-    bias, precision = _linear(op, graph)
-    layer = {
-        "class_name": f"{'Depthwise' if depthwise else ''}Conv{len(axes)}D",
-        "data_format": "channels_last",
-        **_spatial(axes, "in_", source[:-1]),
-        **_spatial(axes, "out_", result[:-1]),
-        **_spatial(axes, "filt_", weights.shape[:-2]),
-        **_spatial(axes, "stride_", op.strides),
-        **_padding(op.padding),
-        "n_chan": source[-1],
-        "n_filt": result[-1],
-        **bias,
-    }
-    if depthwise:  # hls4ml's depthwise weights are (*kernel, channels, 1), in the same order
-        kernel = weights.reshape(*weights.shape[:-2], source[-1], 1)
-        return {**layer, "depthwise_data": kernel, "depth_multiplier": 1}, precision
-    return {**layer, "weight_data": weights}, precision
-
-
-def _pool(op: Pool, graph: Graph) -> tuple[Layer, dict[str, str]]:
-    source, result = graph.tensors[op.inputs[0]], graph.tensors[op.output]
-    axes = _AXES[len(op.size)]
-    accum = source.type
-    if op.kind is PoolKind.AVERAGE:
-        # The sum before hls4ml divides it, with the fraction bits that the quotient needs.
-        extra = result.type.fraction - source.type.fraction
-        accum = FixedType(result.type.signed, result.type.width + extra, result.type.fraction)
-    layer = {
-        "class_name": f"{'Max' if op.kind is PoolKind.MAX else 'Average'}Pooling{len(axes)}D",
-        "data_format": "channels_last",
-        **_spatial(axes, "pool_", op.size),
-        **_spatial(axes, "stride_", op.strides),
-        **_padding(op.padding),
-        "n_filt": source.shape[-1],
-        "count_pad": True,
-    }
-    if len(axes) == 1:
-        layer |= {"n_in": source.shape[0], "n_out": result.shape[0]}
-    else:
-        layer |= _spatial(axes, "in_", source.shape[:-1]) | _spatial(axes, "out_", result.shape[:-1])
-    return layer, {"accum": spell(accum)}
-
-
-def _add(op: Add, graph: Graph) -> tuple[Layer, dict[str, str]]:
-    return {"class_name": "Merge", "op": "add"}, {}
-
-
-def _cast(op: Cast, graph: Graph) -> tuple[Layer, dict[str, str]]:
-    return {"class_name": "Activation", "activation": "linear"}, {}
-
-
-def _relu(op: Relu, graph: Graph) -> tuple[Layer, dict[str, str]]:
-    return {"class_name": "Activation", "activation": "relu"}, {}
-
-
-def _reshape(op: Reshape, graph: Graph) -> tuple[Layer, dict[str, str]]:
-    return {"class_name": "Reshape", "target_shape": list(graph.tensors[op.output].shape)}, {}
-
-
-def _transpose(op: Transpose, graph: Graph) -> tuple[Layer, dict[str, str]]:
-    return {"class_name": "Transpose", "perm": list(op.perm)}, {}
-
-
-def _threshold(op: Threshold, graph: Graph) -> tuple[Layer, dict[str, str]]:
-    source, thresholds = graph.tensors[op.inputs[0]], graph.constants[op.thresholds]
-    falling = graph.constants[op.signs] < 0 if op.signs else np.zeros(len(thresholds), dtype=bool)
-    rows = np.broadcast_to(thresholds, (len(falling), thresholds.shape[1]))
-    type_ = type_for(int(rows.min()), int(rows.max()), source.type.fraction)
-    layer = {
-        "class_name": "FpgaflowThreshold",
-        "threshold_data": _values(rows, type_),
-        "sign_data": falling.astype(np.float64),
-        "n_inner": prod(source.shape[op.axis + 1 :]),
-        "offset": op.offset,
-        "step": op.step,
-    }
-    return layer, {"threshold": spell(type_), "sign": spell(FixedType(False, 1, 0))}
-
-
-_LAYERS: Mapping[type[Op], Callable[..., tuple[Layer, dict[str, str]]]] = {
-    Cast: _cast,
-    Dense: _dense,
-    Conv: _conv,
-    Pool: _pool,
-    Add: _add,
-    Relu: _relu,
-    Reshape: _reshape,
-    Transpose: _transpose,
-    Threshold: _threshold,
-}

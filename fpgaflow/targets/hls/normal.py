@@ -6,7 +6,7 @@ All rewrites are exact. A graph and what hls4ml made of it have the same normal 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
 from math import prod
 from typing import TypeVar
@@ -14,16 +14,20 @@ from typing import TypeVar
 import numpy as np
 
 from fpgaflow.ir.bounds import pool_sum_type, sum_type
-from fpgaflow.ir.graph import Graph, Ints, Output, Tensor, constant_names
+from fpgaflow.ir.graph import Graph, Ints, Output
 from fpgaflow.ir.ops import Add, Cast, Conv, Dense, Linear, Op, Pool, PoolKind, Relu, Reshape, Threshold, Transpose
 from fpgaflow.ir.types import FixedType, Overflow, Rounding, type_for
 from fpgaflow.ir.verify import verify
+from fpgaflow.targets.hls.index_map import INDEX_RULES, MAX_REGISTERS, IndexMap, places, windows_apart
+from fpgaflow.targets.hls.normal_build import Builder, Shape
+from fpgaflow.targets.hls.normal_more import MORE_REWRITES
 
 L = TypeVar("L", bound=Linear)
+_DENSE_AXES = 3  # of hls4ml's Dense
 
 
-def normal_form(graph: Graph) -> Graph:
-    """The graph of the same integers that hls4ml's layers express one by one.
+def normal_form(graph: Graph, *, stream: bool = False) -> Graph:
+    """The graph of the same integers that the target's layers express one by one, in io_stream or io_parallel.
 
     - Relu, Add and Pool give their narrowest exact type; where another was asked, a Cast follows.
     - Casts that change nothing go, and what a following cast makes superfluous: a lossless cast, a relu.
@@ -31,9 +35,12 @@ def normal_form(graph: Graph) -> Graph:
       C order. Transposes that move only axes of size one are reshapes.
     - Sums, and averages whose windows overlap or are padded, are depthwise convolutions with constant weights.
     - Dilation, and groups other than depthwise, become zero weights; a convolution of one tap is a Dense; a bias of
-      zeros goes.
+      zeros goes; a Dense has three axes at most.
+    - What only moves elements is one IndexMap (index_map.py). It also lays windows side by side, and skips rows, where
+      hls4ml's streams take no others.
+    - A Scale is a Piecewise of one piece; a Concat has two inputs and three axes at most.
     """
-    build = _Builder(graph)
+    build = Builder(graph, stream)
     for op in graph.ops:
         inputs = tuple(build.known[name] for name in op.inputs)
         build.known[op.output] = _REWRITES[type(op)](build, replace(op, inputs=inputs))
@@ -44,123 +51,31 @@ def normal_form(graph: Graph) -> Graph:
             tensor = before.inputs[0]
         scale = Fraction(2) ** -build.type(tensor).fraction
         outputs.append(Output(tensor, port.name, (scale,), (Fraction(0),), 0))
-    return verify(build.graph(tuple(outputs)), "hls normal form")
+    return verify(build.graph(tuple(outputs)), "hls normal form", INDEX_RULES)
 
 
-@dataclass
-class _Builder:
-    """The new graph so far; `known` maps tensors of the old graph to those of the new one."""
-
-    old: Graph
-    ops: dict[str, Op] = field(default_factory=dict)  # by output
-    tensors: dict[str, Tensor] = field(default_factory=dict)
-    constants: dict[str, Ints] = field(default_factory=dict)
-    known: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for port in self.old.inputs:
-            self.tensors[port.tensor] = self.old.tensors[port.tensor]
-            self.known[port.tensor] = port.tensor
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return self.tensors[name].shape
-
-    def type(self, name: str) -> FixedType:
-        return self.tensors[name].type
-
-    def asked(self, op: Op) -> Tensor:
-        """What the old graph says of the op's output."""
-        return self.old.tensors[op.output]
-
-    def emit(self, op: Op, shape: tuple[int, ...], type_: FixedType, **changed: Ints) -> str:
-        """Adds the op, with `changed` in place of the old constants of those fields, and returns its output's name."""
-        for key, array in changed.items():
-            name = f"{op.name}.{key}.hls"  # constants of the old graph may be shared between ops
-            op = replace(op, **{key: name})  # type: ignore[arg-type]
-            self.constants[name] = array
-        for name in constant_names(op):
-            if name not in self.constants:
-                self.constants[name] = self.old.constants[name]
-        self.ops[op.output] = op
-        self.tensors[op.output] = Tensor(op.output, shape, type_)
-        return op.output
-
-    def cast(self, op: Cast, target: FixedType) -> str:
-        source, unsigned = op.inputs[0], not target.signed and op.overflow is not Overflow.WRAP
-        while (isinstance(before := self.ops.get(source), Cast) and self._lossless(before)) or (
-            isinstance(before, Relu) and unsigned
-        ):
-            source = before.inputs[0]
-        if _fits(self.type(source), target, op.overflow):
-            op = replace(op, rounding=Rounding.TRN, overflow=Overflow.WRAP)
-            if self.type(source) == target:
-                return source
-        if isinstance(before, Reshape):
-            inner = replace(op, inputs=before.inputs, output=op.output + ".flat")
-            return self.reshape(op, self.cast(inner, target), self.shape(source))
-        return self.emit(replace(op, inputs=(source,)), self.shape(source), target)
-
-    def _lossless(self, op: Cast) -> bool:
-        return _fits(self.type(op.inputs[0]), self.type(op.output), op.overflow)
-
-    def reshape(self, like: Op, source: str, shape: tuple[int, ...]) -> str:
-        while isinstance(before := self.ops.get(source), Reshape):
-            source = before.inputs[0]
-        if self.shape(source) == shape:
-            return source
-        suffix = "" if isinstance(like, (Reshape, Transpose)) else ".reshape"
-        op = Reshape(like.name + suffix, (source,), like.output, like.node)
-        return self.emit(op, shape, self.type(source))
-
-    def narrow(self, op: Op, shape: tuple[int, ...], exact: FixedType, asked: FixedType) -> str:
-        """The op with its narrowest exact type, then the lossless cast to the type that was asked for."""
-        if exact == asked:
-            return self.emit(op, shape, exact)
-        result = self.emit(replace(op, output=op.output + ".exact"), shape, exact)
-        return self.cast(Cast(op.name + ".cast", (result,), op.output, op.node, Rounding.TRN, Overflow.WRAP), asked)
-
-    def graph(self, outputs: tuple[Output, ...]) -> Graph:
-        """What the outputs need, in topological order."""
-        needed = {port.tensor for port in outputs}
-        live: list[Op] = []
-        for op in reversed(self.ops.values()):
-            if op.output in needed:
-                live.append(op)
-                needed |= set(op.inputs)
-        names = needed | {port.tensor for port in self.old.inputs}
-        used = {name for op in live for name in constant_names(op)}
-        return Graph(
-            self.old.name,
-            self.old.inputs,
-            outputs,
-            tuple(reversed(live)),
-            {name: tensor for name, tensor in self.tensors.items() if name in names},
-            {name: array for name, array in self.constants.items() if name in used},
-        )
-
-
-def _fits(source: FixedType, target: FixedType, overflow: Overflow) -> bool:
-    """Whether every value of one type is a value of the other."""
-    shift = target.fraction - source.fraction
-    low = target.low + int(target.signed and overflow is Overflow.SAT_SYM)
-    return shift >= 0 and source.low << shift >= low and source.high << shift <= target.high
-
-
-def _cast(build: _Builder, op: Cast) -> str:
+def _cast(build: Builder, op: Cast) -> str:
     return build.cast(op, build.asked(op).type)
 
 
-def _zero_bias(build: _Builder, op: L) -> L:
+def _zero_bias(build: Builder, op: L) -> L:
     if op.bias is None or build.old.constants[op.bias].any():
         return op
     return replace(op, bias=None, bias_type=None)
 
 
-def _dense(build: _Builder, op: Dense) -> str:
-    return build.emit(_zero_bias(build, op), build.asked(op).shape, op.accum)
+def _dense(build: Builder, op: Dense) -> str:
+    op, shape = _zero_bias(build, op), build.asked(op).shape
+    if len(shape) <= _DENSE_AXES:
+        return build.emit(op, shape, op.accum)
+    rows = (prod(shape[:-1]),)
+    before = Reshape(f"{op.name}.rows", op.inputs, f"{op.output}.rows", op.node)
+    source = build.reshape(before, op.inputs[0], (*rows, build.shape(op.inputs[0])[-1]))
+    result = build.emit(replace(op, inputs=(source,), output=f"{op.output}.all"), (*rows, shape[-1]), op.accum)
+    return build.reshape(op, result, shape)
 
 
-def _conv(build: _Builder, op: Conv) -> str:
+def _conv(build: Builder, op: Conv) -> str:
     op = _zero_bias(build, op)
     weights, shape = _undilated(build.old.constants[op.weights], op.dilations), build.asked(op).shape
     groups = op.groups
@@ -171,10 +86,41 @@ def _conv(build: _Builder, op: Conv) -> str:
         shared = (op.name, op.inputs, op.output, op.node, op.weights, op.weight_type, op.bias, op.bias_type, op.accum)
         return build.emit(Dense(*shared), shape, op.accum, weights=weights.reshape(weights.shape[-2:]))
     op = replace(op, dilations=(1,) * len(op.dilations), groups=groups)
-    return build.emit(op, shape, op.accum, weights=weights)
+    return _convolution(build, op, weights, shape)
 
 
-def _undilated(weights: Ints, dilations: tuple[int, ...]) -> Ints:
+def _convolution(build: Builder, op: Conv, weights: Ints, shape: Shape) -> str:
+    """The op as hls4ml takes it; over images of one row where it is depthwise over lines, beside others over images."""
+    kernel = weights.shape[:-2]
+    one_row = len(kernel) == 2 and kernel[0] == 1 and (kernel[1] > 1 or op.groups > 1)
+    if build.stream and one_row and op.strides[0] > 1:
+        # vitis nnet_conv2d_stream.h takes nnet_conv_stream.h's compute_output_buffer_1d for every row
+        op = _without_skipped_rows(build, op)
+    if op.groups == 1 or len(op.strides) == 2 or not build.depthwise_2d:
+        return build.emit(op, shape, op.accum, weights=weights)
+    # vivado nnet_sepconv1d_latency.h has the include guard of nnet_sepconv2d_latency.h
+    lines = build.shape(op.inputs[0])
+    like = Reshape(f"{op.name}.image", op.inputs, f"{op.output}.image", op.node)
+    image = replace(
+        op,
+        inputs=(build.reshape(like, op.inputs[0], (1, *lines)),),
+        output=f"{op.output}.row",
+        strides=(1, *op.strides),
+        dilations=(1, *op.dilations),
+        padding=((0, 0), *op.padding),
+    )
+    return build.reshape(op, build.emit(image, (1, *shape), op.accum, weights=weights[None]), shape)
+
+
+def _without_skipped_rows(build: Builder, op: Conv) -> Conv:
+    """A convolution whose kernel has one row, over the rows that it reads."""
+    rows = np.pad(places(build.shape(op.inputs[0])), (op.padding[0], (0, 0), (0, 0)), constant_values=-1)
+    like = Reshape(f"{op.name}.rows", op.inputs, f"{op.output}.rows", op.node)
+    source = build.index_map(like, op.inputs[0], rows[:: op.strides[0]])
+    return replace(op, inputs=(source,), strides=(1, op.strides[1]), padding=((0, 0), op.padding[1]))
+
+
+def _undilated(weights: Ints, dilations: Shape) -> Ints:
     kernel = tuple(d * (taps - 1) + 1 for d, taps in zip(dilations, weights.shape[:-2], strict=True))
     full = np.zeros((*kernel, *weights.shape[-2:]), dtype=np.int64)
     full[tuple(slice(None, None, d) for d in dilations)] = weights
@@ -190,9 +136,13 @@ def _ungrouped(weights: Ints, groups: int) -> Ints:
     return full
 
 
-def _pool(build: _Builder, op: Pool) -> str:
+def _pool(build: Builder, op: Pool) -> str:
     source, asked = op.inputs[0], build.asked(op)
     if op.kind is PoolKind.MAX:
+        if build.stream and len(op.size) == 2 and op.strides != op.size:  # nnet_pooling_stream.h asserts that they are
+            like = Reshape(f"{op.name}.windows", op.inputs, f"{op.output}.windows", op.node)
+            source = build.index_map(like, source, windows_apart(build.shape(source), op.size, op.strides))
+            op = replace(op, inputs=(source,), strides=op.size)
         return build.emit(op, asked.shape, asked.type)
     window, padded = prod(op.size), any(map(any, op.padding))
     extra = window.bit_length() - 1 if op.kind is PoolKind.AVERAGE else 0
@@ -200,17 +150,16 @@ def _pool(build: _Builder, op: Pool) -> str:
     if op.kind is PoolKind.AVERAGE and op.strides == op.size and not padded:
         return build.narrow(op, asked.shape, exact, asked.type)
     channels, one = asked.shape[-1], FixedType(False, 1, extra)
-    weights = f"{op.name}.weights.hls"
-    build.constants[weights] = np.ones((*op.size, 1, channels), dtype=np.int64)
-    plain = (1,) * len(op.size)
     conv = Conv(
-        *(op.name, op.inputs, op.output, op.node, weights, one, None, None, exact),
-        *(op.strides, plain, op.padding, channels),
+        *(op.name, op.inputs, f"{op.output}.exact", op.node, "", one, None, None, exact),
+        *(op.strides, (1,) * len(op.size), op.padding, channels),
     )
-    return build.narrow(conv, asked.shape, exact, asked.type)
+    result = _convolution(build, conv, np.ones((*op.size, 1, channels), dtype=np.int64), asked.shape)
+    cast = Cast(f"{op.name}.cast", (result,), op.output, op.node, Rounding.TRN, Overflow.WRAP)
+    return build.cast(cast, asked.type)
 
 
-def _add(build: _Builder, op: Add) -> str:
+def _add(build: Builder, op: Add) -> str:
     asked = build.asked(op)
     exact = sum_type(*(build.type(name) for name in op.inputs))
     before = [build.ops.get(name) for name in op.inputs]
@@ -221,7 +170,7 @@ def _add(build: _Builder, op: Add) -> str:
     return build.narrow(op, asked.shape, exact, asked.type)
 
 
-def _relu(build: _Builder, op: Relu) -> str:
+def _relu(build: Builder, op: Relu) -> str:
     source, asked = op.inputs[0], build.asked(op)
     kept = build.type(source)
     if not kept.signed:
@@ -234,9 +183,13 @@ def _relu(build: _Builder, op: Relu) -> str:
     return build.narrow(op, asked.shape, exact, asked.type)
 
 
-def _threshold(build: _Builder, op: Threshold) -> str:
-    asked = build.asked(op)
+def _threshold(build: Builder, op: Threshold) -> str:
+    asked, type_ = build.asked(op), build.type(op.inputs[0])
     thresholds, signs = build.old.constants[op.thresholds], None
+    low, high = min(type_.low, -type_.high), max(type_.high, -type_.low)
+    if thresholds.shape[1] == 0:
+        thresholds, op = np.full((1, 1), min(high + 1, (1 << 63) - 1)), replace(op, step=0)
+    thresholds = np.clip(thresholds, max(low, -(1 << 63)), min(high + 1, (1 << 63) - 1))  # no input is beyond
     if (thresholds == thresholds[:1]).all():
         thresholds = thresholds[:1]
     if op.signs is not None and (build.old.constants[op.signs] < 0).any():
@@ -249,19 +202,34 @@ def _threshold(build: _Builder, op: Threshold) -> str:
             moved = replace(op, inputs=before.inputs, output=op.output + ".flat", axis=len(shape) - 1)
             return build.reshape(op, build.emit(moved, shape, asked.type, thresholds=thresholds), asked.shape)
         op = replace(op, axis=len(asked.shape) - 1)
+    else:  # axes of one entry are none
+        op = replace(op, axis=_first_alike(asked.shape, op.axis))
     changed = {"thresholds": thresholds} | ({} if signs is None else {"signs": signs})
     return build.emit(op, asked.shape, asked.type, **changed)
 
 
-def _reshape(build: _Builder, op: Reshape) -> str:
+def _first_alike(shape: Shape, axis: int) -> int:
+    """The first axis with the same entries, at the same distance."""
+    wanted = shape[axis], prod(shape[axis + 1 :])
+    return next(a for a, n in enumerate(shape) if (n, prod(shape[a + 1 :])) == wanted)
+
+
+def _reshape(build: Builder, op: Reshape) -> str:
     return build.reshape(op, op.inputs[0], build.asked(op).shape)
 
 
-def _transpose(build: _Builder, op: Transpose) -> str:
+def _transpose(build: Builder, op: Transpose) -> str:
     source, asked = op.inputs[0], build.asked(op)
-    moved = [axis for axis in op.perm if build.shape(source)[axis] > 1]
+    shape, before = build.shape(source), build.ops.get(source)
+    moved = [axis for axis in op.perm if shape[axis] > 1]
     if moved == sorted(moved):
         return build.reshape(op, source, asked.shape)
+    # model/optimizer/passes/transpose_opt.py, RemoveSingleChannelTranspose drops the transpose of such an input
+    dropped = not build.stream and before is None and shape[0] == 1
+    # nnet_transpose_stream.h keeps each element in a register of its own
+    large = build.stream and build.count(source) > MAX_REGISTERS
+    if dropped or large or isinstance(before, IndexMap | Transpose):
+        return build.index_map(op, source, places(shape).transpose(op.perm))
     return build.emit(op, asked.shape, asked.type)
 
 
@@ -275,6 +243,7 @@ _REWRITES: Mapping[type[Op], Callable[..., str]] = {
     Threshold: _threshold,
     Reshape: _reshape,
     Transpose: _transpose,
+    **MORE_REWRITES,
 }
 
 CARRIED = frozenset(_REWRITES)  # the ops that a project can hold

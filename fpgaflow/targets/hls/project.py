@@ -109,7 +109,8 @@ def _model(plan: LayerList, options: HlsOptions, out: Path) -> Any:
 def _compare(plan: LayerList, model: Any) -> None:
     """Raises CheckFailed unless hls4ml's model computes what was asked, with the reuse factors that were asked."""
     fix = "Change the model or the option that hls4ml overrode: fpgaflow does not go on with another design"
-    if found := difference(plan.graph, normal_form(without_dead(from_hls4ml(model)))):
+    made = normal_form(without_dead(from_hls4ml(model)), stream=plan.stream)
+    if found := difference(plan.graph, made):
         raise CheckFailed(f"hls4ml layer '{found[0]}'", f"hls4ml changed it: {found[1]}", fix)
     for layer in model.get_layers():
         asked = plan.config["LayerName"].get(layer.name, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import prod
@@ -155,6 +156,23 @@ class Net:
         name = self._name("reshape")
         self.ops.append(Reshape(name, (x,), name, name))
         return self._tensor(name, shape, self.type(x))
+
+    def op(
+        self,
+        op: type[Op],
+        inputs: Sequence[str],
+        shape: tuple[int, ...],
+        type_: FixedType,
+        constants: Mapping[str, Ints] | None = None,
+        **fields: object,
+    ) -> str:
+        """An op of any kind; `constants` are those of its fields that name one."""
+        name = self._name(op.__name__.lower())
+        for key, array in (constants or {}).items():
+            self.constants[f"{name}.{key}"] = np.asarray(array, dtype=np.int64)
+            fields[key] = f"{name}.{key}"
+        self.ops.append(op(name, tuple(inputs), name, name, **fields))
+        return self._tensor(name, shape, type_)
 
     def transpose(self, x: str, perm: tuple[int, ...]) -> str:
         name = self._name("transpose")

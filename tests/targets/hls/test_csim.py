@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,50 +10,16 @@ import pytest
 
 from fpgaflow.errors import BadInput, ToolFailed
 from fpgaflow.ir.bounds import type_for
-from fpgaflow.ir.graph import Graph, Ints
+from fpgaflow.ir.graph import Ints
 from fpgaflow.ir.ops import PoolKind
+from fpgaflow.ir.ops_merge import MatMul
 from fpgaflow.ir.types import FixedType, Overflow, Rounding
-from fpgaflow.sim.run import Simulator
+from fpgaflow.ir.verify_merge import matmul_type
 from fpgaflow.targets.hls.csim import CSim
 from fpgaflow.targets.hls.layers import HlsOptions, IOType, Strategy
 from fpgaflow.targets.hls.project import make_project
+from tests.targets.hls.batches import PART, Batch, Cases, both
 from tests.targets.hls.hls_graphs import B8, S6, U4, Net, lenet
-
-PART = "xc7z020clg400-1"
-Cases = dict[str, Callable[[Net], None]]
-
-
-def reference(graph: Graph, inputs: list[Ints]) -> list[Ints]:
-    values = [x * graph.type_of(port.tensor).scale for x, port in zip(inputs, graph.inputs, strict=True)]
-    outputs = Simulator(graph, engine="reference").predict_integers(values if len(values) > 1 else values[0])
-    return [outputs[port.name] for port in graph.outputs]
-
-
-def both(net: Net, options: HlsOptions, folder: Path, samples: int = 60) -> tuple[list[Ints], list[Ints]]:
-    """The outputs of the reference and of the firmware on full-range data."""
-    graph, inputs = net.graph(), net.random_input(samples)
-    compiled = CSim(make_project(graph, options), folder)
-    return reference(graph, inputs), compiled.predict_integers(inputs)
-
-
-class Batch:
-    """Many small cases as branches of one graph, so that g++ runs once."""
-
-    def __init__(self, cases: Cases, options: HlsOptions, folder: Path) -> None:
-        net = Net(np.random.default_rng(7))
-        self.slices: dict[str, slice] = {}
-        for name, case in cases.items():
-            start = len(net.outputs)
-            case(net)
-            self.slices[name] = slice(start, len(net.outputs))
-        self.expected, self.got = both(net, options, folder)
-
-    def check(self, name: str) -> None:
-        expected, got = self.expected[self.slices[name]], self.got[self.slices[name]]
-        assert expected
-        for want, made in zip(expected, got, strict=True):
-            assert want.min() < want.max()  # a case whose output never moves proves nothing
-            np.testing.assert_array_equal(made, want)
 
 
 def thresholds(net: Net, x: str, rows: int, levels: int, signs: Ints | None = None, **rest: int) -> str:
@@ -246,6 +212,11 @@ def test_the_resource_strategy_is_exact(io_type: IOType, tmp_path: Path) -> None
         reuse[net.conv(net.input((6, 2), S6), 4, (3,), strides=(2,))] = factor
     for factor in (4, *([8] if beyond_window else [])):
         reuse[net.dense(net.input((2, 3, 4), S6), 4)] = factor
+    for factor, levels, rows in ((2, 5, 4), (3, 40, 4), (4, 40, 1), (9, 3, 4)):  # of 4 channels
+        signs = np.array([1, -1, -1, 1])
+        reuse[thresholds(net, net.input((2, 3, 4), S6), rows, levels, signs if rows > 1 else None)] = factor
+    product = net.op(MatMul, [net.input((3, 4), S6), net.input((4, 2), U4)], (3, 2), matmul_type(S6, U4, 4))
+    reuse[product] = 4
     for name in reuse:
         net.output(name)
     net.output(net.conv(net.input((5, 5, 3), S6), 3, (2, 2), groups=3))

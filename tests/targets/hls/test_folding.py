@@ -14,9 +14,13 @@ from fpgaflow.errors import CheckFailed
 from fpgaflow.frontend.load import load
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.ops import Linear, PoolKind, Threshold
+from fpgaflow.ir.ops_merge import MatMul
+from fpgaflow.ir.verify_merge import matmul_type
 from fpgaflow.report.estimate import design_cost, layer_cost
-from fpgaflow.targets.hls.check import legal_reuse
+from fpgaflow.targets.hls.check import check, legal_reuse
 from fpgaflow.targets.hls.folding import MAX_MULTIPLIERS, Folding, choose_folding
+from fpgaflow.targets.hls.layers import HlsOptions, IOType, Strategy
+from fpgaflow.targets.hls.normal import normal_form
 from tests.targets.hls.hls_graphs import B8, U4, Net
 
 BOARD, CLOCK, LIMIT = load_board("pynq-z2"), 100.0, 0.7
@@ -62,7 +66,7 @@ def test_legal_reuse_is_hls4mls_for_any_layer(n_in: int, n_out: int) -> None:
 def test_fastest_folding_fits_and_no_faster_one_does(graph: Graph) -> None:
     folding = choose(graph)
     assert fits(folding, BOARD)
-    assert folding.cost == design_cost(graph, folding.reuse)
+    assert folding.cost == design_cost(normal_form(graph, stream=True), folding.reuse)
     with pytest.raises(CheckFailed):
         choose(graph, fps=CLOCK * 1e6 / (folding.cost.cycles - 1))
 
@@ -97,8 +101,9 @@ def test_goal_is_met_with_the_least_hardware(graph: Graph) -> None:
 def test_bottleneck_sets_the_interval() -> None:
     for graph in (LENET, MLP):
         folding = choose(graph)
-        (op,) = [op for op in graph.ops if op.name == folding.bottleneck]
-        assert layer_cost(op, graph, folding.reuse.get(op.name, 1)).cycles == folding.cost.cycles
+        made = normal_form(graph, stream=True)
+        (op,) = [op for op in made.ops if op.name == folding.bottleneck]
+        assert layer_cost(op, made, folding.reuse.get(op.name, 1)).cycles == folding.cost.cycles
 
 
 def test_goal_beyond_reach_names_the_layer_and_what_it_reaches() -> None:
@@ -112,7 +117,7 @@ def test_goal_beyond_reach_names_the_layer_and_what_it_reaches() -> None:
 def test_board_that_is_too_small_says_by_how_much(resource: str, count: int) -> None:
     with pytest.raises(CheckFailed) as caught:
         choose(MLP, board=board_with(**{resource: count}))
-    smallest = design_cost(MLP, choose(MLP, fps=1).reuse)
+    smallest = design_cost(normal_form(MLP, stream=True), choose(MLP, fps=1).reuse)
     share = smallest.utilisation(board_with(**{resource: count}))[resource]
     assert f"needs {resource} {share:.0%} of xc7z020clg400-1, where 70% may be used" in str(caught.value)
 
@@ -157,6 +162,33 @@ def test_depthwise_layers_are_unrolled_only() -> None:
     x = net.input((6, 6, 4), B8)
     net.output(net.conv(x, 4, (3, 3), groups=4))
     assert choose(net.graph(), fps=1).reuse == {"conv0": 1}
+
+
+def expanded() -> Graph:
+    """Convolutions whose weights grow before hls4ml folds them."""
+    net = Net()
+    x = net.input((8, 8, 4), B8)
+    x = net.cast(net.conv(x, 8, (3, 3), groups=2), U4)
+    net.output(net.conv(x, 4, (2, 2), dilations=(2, 2)))
+    return net.graph()
+
+
+@pytest.mark.parametrize("io_type", list(IOType))
+def test_reuse_factors_are_those_of_the_layers_that_are_made(io_type: IOType) -> None:
+    for graph in (expanded(), LENET):
+        for fps in (1.0, None):
+            folding = choose_folding(graph, board_with(lut=10**6, ff=10**6), CLOCK, fps, LIMIT, io_type)
+            options = HlsOptions(BOARD.part, io_type, Strategy.RESOURCE, reuse_factors=folding.reuse)
+            assert check(graph, options) == ()
+
+
+def test_folding_of_products_of_two_matrices() -> None:
+    net = Net()
+    left, right = net.input((6, 8), U4), net.input((8, 4), U4)
+    net.output(net.op(MatMul, [left, right], (6, 4), matmul_type(U4, U4, 8)))
+    graph = net.graph()
+    assert choose(graph).reuse == {"matmul0": 1} and choose(graph).cost.cycles == 8 + 6
+    assert choose(graph, fps=1).reuse == {"matmul0": 32}
 
 
 def test_nothing_to_fold() -> None:

@@ -8,12 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fpgaflow.ir.graph import Graph
+from fpgaflow.ir.graph import Graph, Ints
 from fpgaflow.ir.ops import Add, Cast, Conv, Dense, Op, Pool, PoolKind, Relu, Reshape, Threshold, Transpose
+from fpgaflow.ir.ops_merge import Pad, Take
 from fpgaflow.ir.types import FixedType, Overflow, Rounding
 from fpgaflow.sim.kernels import run_op
 from fpgaflow.targets.hls.difference import difference
+from fpgaflow.targets.hls.index_map import IndexMap
 from fpgaflow.targets.hls.normal import normal_form
+from tests.conformance.test_ops_on_targets import NAMED
 from tests.targets.hls.hls_graphs import S6, U4, W4, Net, lenet
 
 S8 = FixedType(True, 8, 4)
@@ -23,19 +26,28 @@ def kinds(graph: Graph) -> list[type[Op]]:
     return [type(op) for op in graph.ops]
 
 
-def assert_same_integers(net: Net) -> Graph:
+def run(op: Op, graph: Graph, *inputs: Ints) -> Ints:
+    """The reference, and what an index map is."""
+    if not isinstance(op, IndexMap):
+        return run_op(op, graph, *inputs)
+    indices, flat = graph.constants[op.indices], inputs[0].reshape(len(inputs[0]), -1)
+    return np.where(indices < 0, op.value, flat[:, indices])
+
+
+def assert_same_integers(net: Net, *, stream: bool = False) -> Graph:
     """The normal form, after checking its outputs on full-range data against the graph's, element by element."""
     graph, inputs = net.graph(), net.random_input(50)
-    normal = normal_form(graph)
+    normal = normal_form(graph, stream=stream)
     results = []
     for each in (graph, normal):
         values = {port.tensor: x for port, x in zip(each.inputs, inputs, strict=True)}
         for op in each.ops:
-            values[op.output] = run_op(op, each, *(values[name] for name in op.inputs))
+            values[op.output] = run(op, each, *(values[name] for name in op.inputs))
         results.append([values[port.tensor].reshape(50, -1) for port in each.outputs])
     for want, made in zip(*results, strict=True):
         np.testing.assert_array_equal(made, want)
-    assert normal_form(normal).ops == normal.ops
+    if IndexMap not in kinds(normal):
+        assert normal_form(normal, stream=stream).ops == normal.ops
     return normal
 
 
@@ -105,6 +117,92 @@ def test_rewrites_keep_every_integer(name: str) -> None:
     make, expected = CASES[name]
     net.output(make(net))
     assert kinds(assert_same_integers(net)) == expected
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("name", NAMED)
+def test_rewrites_of_every_op_keep_every_integer(name: str, stream: bool) -> None:
+    net = Net()
+    NAMED[name](net)
+    assert_same_integers(net, stream=stream)
+
+
+def taken(net: Net, x: str, axis: int, indices: list[int]) -> str:
+    shape = net.shape(x)
+    result = (*shape[:axis], len(indices), *shape[axis + 1 :])
+    return net.op(Take, [x], result, net.type(x), {"indices": np.array(indices)}, axis=axis)
+
+
+def around(net: Net, x: str, value: int) -> str:
+    height, width, channels = net.shape(x)
+    padding = ((1, 1), (0, 2), (0, 0))
+    return net.op(Pad, [x], (height + 2, width + 2, channels), net.type(x), padding=padding, value=value)
+
+
+MOVES: dict[str, tuple[Callable[[Net], str], list[type[Op]]]] = {
+    "takes and pads in a row": (lambda n: taken(n, around(n, taken(n, image(n), 0, [2, 1]), 3), 2, [0]), [IndexMap]),
+    "pads of two values": (lambda n: around(n, around(n, image(n), 3), -1), [IndexMap, IndexMap]),
+    "a value that is cut off": (lambda n: around(n, taken(n, around(n, image(n), 3), 0, [1, 2]), 3), [IndexMap]),
+    "a reshape behind a take": (lambda n: n.dense(n.reshape(taken(n, image(n), 0, [4]), (4, 5)), 2), [IndexMap, Dense]),
+    "a transpose behind a take": (lambda n: n.transpose(taken(n, image(n), 0, [4, 0]), (1, 0, 2)), [IndexMap]),
+    "a take behind a transpose": (lambda n: taken(n, n.transpose(image(n), (1, 0, 2)), 0, [4, 0]), [IndexMap]),
+    "a take of all": (lambda n: n.dense(taken(n, image(n), 1, [0, 1, 2, 3, 4]), 2), [Dense]),
+    "back and forth": (
+        lambda n: n.dense(taken(n, taken(n, image(n), 1, [4, 3, 2, 1, 0]), 1, [4, 3, 2, 1, 0]), 2),
+        [Dense],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_moves_are_one_index_map(name: str) -> None:
+    net = Net()
+    make, expected = MOVES[name]
+    net.output(make(net))
+    assert kinds(assert_same_integers(net)) == expected
+
+
+STREAMED: dict[str, tuple[Callable[[Net], str], list[type[Op]], list[type[Op]]]] = {
+    "overlapping maxima": (lambda n: n.pool(image(n), PoolKind.MAX, (2, 2), strides=(1, 2)), [IndexMap, Pool], [Pool]),
+    "skipped rows": (lambda n: n.conv(image(n), 2, (1, 3), strides=(2, 1)), [IndexMap, Conv], [Conv]),
+    "a transpose that hls4ml drops": (
+        lambda n: n.dense(n.transpose(n.input((1, 3, 4), S6), (0, 2, 1)), 2),
+        [Transpose, Dense],
+        [IndexMap, Dense],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STREAMED)
+def test_what_hls4ml_lacks_of_one_io_type_is_prepared_for_it(name: str) -> None:
+    make, in_streams, in_parallel = STREAMED[name]
+    for stream, expected in ((True, in_streams), (False, in_parallel)):
+        net = Net()
+        net.output(make(net))
+        assert kinds(assert_same_integers(net, stream=stream)) == expected
+
+
+def test_depthwise_layers_over_lines_go_over_images_beside_others() -> None:
+    net = Net()
+    net.output(net.conv(net.input((7, 3), S6), 3, (3,), groups=3, padding=((2, 1),)))
+    assert kinds(assert_same_integers(net)) == [Conv]
+    net.output(net.conv(image(net), 4, (2, 2), groups=4))
+    assert kinds(assert_same_integers(net)) == [Reshape, Conv, Conv]
+
+
+def test_thresholds_without_levels_never_reach_one() -> None:
+    net = Net()
+    net.output(net.add(net.threshold(image(net), np.zeros((1, 0), dtype=np.int64), U4, offset=3), image(net)))
+    normal = assert_same_integers(net)
+    (name,) = [op.thresholds for op in normal.ops if isinstance(op, Threshold)]
+    assert normal.constants[name].tolist() == [[S6.high + 2]]  # also where the sign turns the input
+
+
+def test_thresholds_beyond_the_input_are_brought_next_to_it() -> None:
+    net = Net()
+    net.output(net.threshold(image(net), np.array([[-(1 << 60), 5, 1 << 60]]), U4))
+    normal = assert_same_integers(net)
+    assert next(iter(normal.constants.values())).tolist() == [[S6.low, 5, S6.high + 2]]
 
 
 def test_a_lenet_is_one_op_and_cast_per_layer() -> None:
