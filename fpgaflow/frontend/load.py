@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from fpgaflow.errors import BadInput
+from fpgaflow.frontend.keras import keras_to_qonnx
+from fpgaflow.frontend.keras_hgq import graph_from_hgq, is_hgq
 from fpgaflow.frontend.qonnx import import_qonnx
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.store import load_graph
@@ -12,19 +15,27 @@ from fpgaflow.passes import run_passes
 
 
 def load(model: str | Path) -> Graph:
-    """The verified integer graph of a model file: QONNX (`.onnx`), or a saved graph (`.json`).
+    """The verified integer graph of a model file: QONNX (.onnx), QKeras (.h5, .keras), HGQ2 (.keras), or a saved graph.
+
+    `FILE.h5:QUANTISER` puts a quantiser of QKeras before the inputs of a model that takes real numbers.
 
     Raises:
         BadInput: no such file, or not a whole one.
         UnsupportedModel: with `.problems`, every node that cannot be carried exactly.
     """
     path = Path(model)
+    with tempfile.TemporaryDirectory(prefix="fpgaflow-") as scratch:
+        converted = Path(scratch) / "model.onnx"
+        if keras_to_qonnx(str(model), converted):
+            return run_passes(import_qonnx(converted))
     if path.is_dir() or not path.exists():
         raise BadInput(str(path), "is no file", "Give the path of an .onnx file")
     if path.suffix == ".json":
         return load_graph(path)
     if path.suffix == ".onnx":
         return run_passes(import_qonnx(path))
+    if is_hgq(path):
+        return run_passes(graph_from_hgq(path))
     raise BadInput(
-        str(path), f"is of unknown kind '{path.suffix}'", "Give an .onnx file (QONNX), or a saved graph.json"
+        str(path), f"is of unknown kind '{path.suffix}'", "Give an .onnx, .h5 or .keras file, or a saved graph.json"
     )

@@ -1,17 +1,19 @@
 """QONNX out of a Brevitas model, and the checkpoint that gives the model back."""
 
+# mypy: disallow-subclassing-any=False
 from __future__ import annotations
 
 import copy
 import io
-import pickle
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import brevitas.export
 import onnx
 import torch
+from brevitas.quant_tensor import QuantTensor
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.fold_constants import FoldConstants
 from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueParameterTensors, RemoveUnusedTensors
@@ -26,6 +28,19 @@ _QUANT_OPS = ["Quant", "BipolarQuant", "Trunc"]
 
 # Scopes that Brevitas puts between a layer's name and its operator.
 _BREVITAS_SCOPES = ("export_handler", "activation_impl")
+_WRAPPED = "wrapped"
+
+
+class _PlainOutput(nn.Module):
+    """The model, its output a tensor: of a QuantTensor the exporter writes outputs that nothing makes."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.add_module(_WRAPPED, model)
+
+    def forward(self, x: Tensor) -> Any:
+        made = self.get_submodule(_WRAPPED)(x)
+        return made.value if isinstance(made, QuantTensor) else made
 
 
 def export_qonnx(model: nn.Module, example_input: Tensor, path: Path) -> None:
@@ -34,7 +49,7 @@ def export_qonnx(model: nn.Module, example_input: Tensor, path: Path) -> None:
     The batch is fixed because qonnx's executor, hls4ml and FINN want every shape; qonnx's `ChangeBatchSize` alters it.
     `model` itself is left as it was; Brevitas would leave its handlers and caches in it.
     """
-    model = copy.deepcopy(model).eval()
+    model = _PlainOutput(copy.deepcopy(model)).eval()
     with warnings.catch_warnings():
         # They are about the exporter's own future and about tracing; callers compare the file's outputs bit by bit.
         warnings.simplefilter("ignore")
@@ -59,7 +74,8 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
     """'/conv1/weight_quant/export_handler/Quant' → 'conv1_weight_quant', '/relu1/act_quant/.../Relu' → 'relu1'."""
     taken: set[str] = set()
     for node in graph.node:
-        scopes = [scope for scope in node.name.strip("/").split("/")[:-1] if scope not in _BREVITAS_SCOPES]
+        path = node.name.strip("/").split("/")[:-1]
+        scopes = [scope.removeprefix(f"{_WRAPPED}.") for scope in path if scope not in (*_BREVITAS_SCOPES, _WRAPPED)]
         if scopes and scopes[-1] == "act_quant":
             scopes[-1:] = ["quant"] if node.op_type in _QUANT_OPS else []
         base = "_".join(scopes) or node.op_type.lower()
@@ -112,7 +128,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         norm = bool(content["norm"])
         model = MODELS[name].build(bits, norm=norm)
         model.load_state_dict(content["state_dict"])
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # torch's own unpickler raises IndexError and others on what is no checkpoint
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise BadInput(
             str(path), f"is no checkpoint of fpgaflow: {reason}", "Make one with `fpgaflow train`."

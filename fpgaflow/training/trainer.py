@@ -9,8 +9,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib.metadata import version
@@ -29,6 +28,7 @@ from fpgaflow.training.export import Checkpoint, export_qonnx, save_checkpoint
 from fpgaflow.training.models import MODELS, Bits, fold_batch_norm
 from fpgaflow.training.quantisers import fit_scales
 from fpgaflow.training.recipe import Recipe
+from fpgaflow.training.reproducible import reproducible
 
 
 class Phase(StrEnum):
@@ -74,7 +74,7 @@ def train(recipe: Recipe, out: Path, progress: Callable[[Progress], None] | None
     if recipe.batch_size > len(data.x_train):
         found = f"{recipe.batch_size} is more than the {len(data.x_train)} training samples"
         raise BadInput("train.batch_size", found, "Give a smaller one.")
-    with _reproducible(recipe):
+    with reproducible(recipe.seed, recipe.threads):
         session = _Session(recipe, data, out, progress)
         with_norm = _untrained(recipe, None, norm=True)
         session.fit(with_norm, Phase.FLOAT, recipe.float_epochs, recipe.float_learning_rate)
@@ -96,21 +96,6 @@ def train(recipe: Recipe, out: Path, progress: Callable[[Progress], None] | None
     result = TrainResult(out, float_accuracy, _accuracy(logits, data), len(data.y_test), seconds)
     _write(result, recipe, data, quantised, onnx_file)
     return result
-
-
-@contextmanager
-def _reproducible(recipe: Recipe) -> Iterator[None]:
-    """Seed, thread count and deterministic kernels for the block; the caller's own are put back after it."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        torch.set_num_threads(recipe.threads)
-        torch.use_deterministic_algorithms(True)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(deterministic)
 
 
 def _untrained(recipe: Recipe, bits: Bits | None, *, norm: bool) -> Checkpoint:

@@ -2,13 +2,16 @@ import copy
 import json
 import math
 import pickle
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from brevitas import nn as qnn
 from onnx import numpy_helper
+from torch import nn
 
 from fpgaflow.data import data_dir
 from fpgaflow.errors import BadInput
@@ -55,6 +58,16 @@ def test_export_leaves_the_model_as_it_was(model, images, tmp_path):
     assert not any(module.export_mode for module in model.modules() if hasattr(module, "export_mode"))
     export_qonnx(model, images, tmp_path / "again.onnx")
     assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "model.onnx").read_bytes()
+
+
+def test_a_model_that_returns_a_quant_tensor(tmp_path):
+    model = nn.Sequential(OrderedDict(first=qnn.QuantIdentity(bit_width=4, return_quant_tensor=True)))
+    x = torch.linspace(-2, 2, 12).view(2, 6)
+    model(x)
+    export_qonnx(model.eval(), x, tmp_path / "model.onnx")
+    assert [node.name for node in constants(tmp_path / "model.onnx")[0]] == ["first_quant"]
+    outputs = next(iter(run_qonnx(tmp_path / "model.onnx", x.numpy()).values()))
+    assert np.array_equal(outputs, model(x).value.detach().numpy())
 
 
 def test_nodes_are_named_by_layer():
@@ -151,13 +164,14 @@ def bad_checkpoints() -> dict[str, bytes]:
     return {
         "empty": b"",
         "text": b"no checkpoint",
+        "marks": b"text",
         "cut": good[: len(good) // 2],
         "pickle": pickle.dumps(Malicious(), protocol=2),
         "onnx": (EXAMPLE / "model.onnx").read_bytes(),
     }
 
 
-@pytest.mark.parametrize("kind", ["empty", "text", "cut", "pickle", "onnx"])
+@pytest.mark.parametrize("kind", ["empty", "text", "marks", "cut", "pickle", "onnx"])
 def test_other_files_are_no_checkpoints(kind, tmp_path, capfd):
     path = tmp_path / "bad.pt"
     path.write_bytes(bad_checkpoints()[kind])
