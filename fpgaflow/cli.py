@@ -15,7 +15,10 @@ from fpgaflow.console import Console
 from fpgaflow.errors import BadInput, FpgaflowError
 
 _EXIT_CODES = "Exit status: 0 done, 1 something was checked and failed, 2 bad input or a missing tool."
-_MODEL_HELP = "an .onnx file (QONNX), FILE.py:FUNCTION, a checkpoint of `fpgaflow train` (.pt), or a saved graph.json"
+_MODEL_HELP = (
+    "an .onnx file (QONNX), FILE.py:FUNCTION, a checkpoint of `fpgaflow train` (.pt), a QKeras file (.h5, .keras; with "
+    "a quantiser for its input if it has none: m.h5:'quantized_bits(8, 0, alpha=1)'), or a saved graph.json"
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -26,6 +29,34 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise BadInput(self.prog, message, f"See `{self.prog} --help`")
+
+
+def _quantize_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a float .onnx file, FILE.py:FUNCTION that returns (torch module, input shape), or a float .pt checkpoint",
+    )
+    sub.add_argument(
+        "--data",
+        metavar="CALIB.npz",
+        required=True,
+        help="x (N, ...) in the model's input layout, typical of its use; and labels y (N,) to measure accuracy with",
+    )
+    sub.add_argument("--weight-bits", type=int, default=8, metavar="N", help="2 to 8; default: 8")
+    sub.add_argument(
+        "--activation-bits", type=int, default=8, metavar="N", help="2 to 8; default: 8, which the input always has"
+    )
+    sub.add_argument(
+        "--scale",
+        choices=["power-of-two", "float"],
+        default="power-of-two",
+        help="default: power-of-two, shifts in hardware; float: one per weight channel, thresholds in hardware",
+    )
+    sub.add_argument("--bias-correction", action="store_true", help="shift biases by the mean error of each channel")
+    sub.add_argument("--equalize", action="store_true", help="even out weight ranges between layers before")
+    sub.add_argument("--gptq", action="store_true", help="choose each weight's rounding by the layer's output error")
+    sub.add_argument("--out", metavar="FILE.onnx", default="quantized.onnx", help="default: quantized.onnx")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,6 +92,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument(
         "--out", metavar="DIR", help="where to write; default: the recipe's folder, ./lenet_digits for the bundled one"
+    )
+
+    _quantize_arguments(
+        command(
+            "quantize",
+            "quantise a float model",
+            "Quantises a trained float model with calibration data, without training, through Brevitas; writes QONNX.",
+        )
     )
 
     sub = command(

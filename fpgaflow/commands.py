@@ -25,7 +25,7 @@ from fpgaflow.ir.graph import Graph
 from fpgaflow.project import NO_PROJECT, Flow, Project, bundled_project, find_project
 from fpgaflow.sim.run import Simulator
 from fpgaflow.sim.stream import Run, count_file, output_names, simulate_file
-from fpgaflow.summary import print_build, print_validation
+from fpgaflow.summary import print_build, print_quantised, print_validation
 
 DEFAULT_BOARD = "pynq-z2"
 
@@ -120,6 +120,26 @@ def _recipe(options: Namespace, console: Console) -> tuple[Path, Path]:
     return bundled_project().path, Path(options.out) if options.out else Path("lenet_digits")
 
 
+def quantize(options: Namespace, console: Console) -> int:
+    from fpgaflow.quantize import quantize as run_quantisation
+    from fpgaflow.training.ptq import Ptq, Scale
+
+    corrections = {name: getattr(options, name) for name in ("bias_correction", "equalize", "gptq")}
+    chosen = Ptq(options.weight_bits, options.activation_bits, Scale(options.scale), **corrections)
+    with console.meter() as meter:
+        done = run_quantisation(options.model, options.data, options.out, chosen, meter.stage)
+    console.result(
+        {
+            "out": str(done.out),
+            "accuracy": {"float": done.float_accuracy, "quantized": done.quantised_accuracy, "samples": done.samples},
+            "layers": [asdict(layer) for layer in done.layers],
+            "different_from_brevitas": {"values": done.values, "different": done.different},
+        }
+    )
+    print_quantised(done, console)
+    return 0
+
+
 def engine(options: Namespace, console: Console) -> int:
     from fpgaflow import commands_engine
 
@@ -147,7 +167,7 @@ def check(options: Namespace, console: Console) -> int:
     except UnsupportedModel as refusal:
         problems += refusal.problems
     ok = not problems
-    console.result({"model": options.model, "ok": ok, "problems": [asdict(problem) for problem in problems]})
+    console.result({"model": options.model, "ok": ok, "problems": [problem.as_json() for problem in problems]})
     if ok and graph is not None:
         console.text(f"{options.model}: every node can be carried exactly ({len(graph.ops)} operations)", "green")
     elif not ok:

@@ -110,8 +110,8 @@ _PROBES = (
     _Probe("scikit-learn", "the bundled digits data set", "pip install 'fpgaflow[train]'", (), ("scikit-learn",)),
     _Probe("Dask", "simulation spread over machines", "pip install 'fpgaflow[scale]'", (), ("distributed",)),
     _Probe("Zarr", "Zarr files of samples and outputs", "pip install 'fpgaflow[scale]'", (), ("zarr",)),
-    _Probe("Keras", "Keras 3 and HGQ2 models, through hls4ml", "pip install 'fpgaflow[keras]'", (), ("keras",)),
-    _Probe("TensorFlow", "QKeras models, TFLite", "pip install tensorflow", (), ("tensorflow",)),
+    _Probe("Keras", "HGQ2 models, Keras 3 models through hls4ml", "pip install 'fpgaflow[keras]'", (), ("keras",)),
+    _Probe("TensorFlow", "TFLite", "pip install tensorflow", (), ("tensorflow",)),
     _Probe("JAX", "StableHLO for TPU, CPU and CUDA", "pip install 'fpgaflow[tpu]'", (), ("jax",)),
     _Probe(
         "ONNX Runtime",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
+
+_NODE = re.compile(r"node '(.*)' \((\w*)\)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,12 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.found}. {self.fix}"
+
+    def as_json(self) -> dict[str, str | None]:
+        """For machines: as it stands, and the node and operator that `where` names, if it names one."""
+        node = _NODE.fullmatch(self.where)
+        name, op = node.groups() if node else (None, None)
+        return {**asdict(self), "node": name, "op": op, "reason": self.found}
 
 
 class FpgaflowError(Exception):

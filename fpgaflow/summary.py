@@ -7,6 +7,7 @@ from typing import Any
 
 from fpgaflow.building import BuildResult
 from fpgaflow.console import Console
+from fpgaflow.quantize import Quantised
 from fpgaflow.validate import Validation
 
 _RESOURCE_NAMES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram36": "BRAM36"}
@@ -55,6 +56,31 @@ def print_build(result: BuildResult, console: Console) -> None:
         console.text(f"No bitstream: {manifest['why_no_bitstream']}")
     if result.ok:
         console.text(f"Next: fpgaflow validate {result.folder}")
+
+
+def print_quantised(done: Quantised, console: Console) -> None:
+    """Bits of each layer, accuracy before and after, what differs, and what to do next."""
+    rows = [
+        (layer.name, layer.what, str(layer.bits), "signed" if layer.signed else "unsigned", str(layer.scales))
+        for layer in done.layers
+    ]
+    console.table(("layer", "quantised", "bits>", "", "scales>"), rows)
+    console.text("")
+    if done.float_accuracy is None:
+        console.text("Accuracy: not known, the data have no labels y")
+    else:
+        source = f"the {done.samples} calibration samples"
+        console.table(
+            ("accuracy", ">", "measured on"),
+            [
+                ("float", percent(done.float_accuracy), f"{source}, torch"),
+                ("quantised", percent(done.quantised_accuracy), f"{source}, simulator, bit-accurate"),
+            ],
+        )
+    console.text(f"Simulator against Brevitas: {done.different:,} of {done.values:,} output values differ")
+    if done.different:
+        console.text("Brevitas sums in float32, which may round a tie the other way; the file's own integers are exact")
+    console.text(f"Written to {done.out}\nNext: fpgaflow build {done.out}")
 
 
 def _print_figures(manifest: Mapping[str, Any], console: Console) -> None:

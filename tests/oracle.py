@@ -8,13 +8,16 @@ divided by its scale and rounded in float32, as every executor of QONNX does; an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from itertools import product
 from math import ceil, floor, isqrt, prod
 
 import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper
+
+from tests.oracle_ops import MORE_OPERATORS
+from tests.oracle_quant import RANGES, along, dequantize_linear, dequantized, multithreshold, quantized, trunc
 
 Array = np.ndarray  # of Fractions
 
@@ -23,19 +26,33 @@ _DIGITS = 10**120
 
 def evaluate(model: ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """Every tensor of the model for one batch of real inputs (N, ...)."""
-    tensors = {entry.name: rational(numpy_helper.to_array(entry)) for entry in model.graph.initializer}
+    stored = {entry.name: numpy_helper.to_array(entry) for entry in model.graph.initializer}
+    types = {name: array.dtype for name, array in stored.items()}
+    tensors = {name: rational(array) for name, array in stored.items()}
     constant = set(tensors)
     tensors |= {name: rational(array) for name, array in feeds.items()}
     for node in model.graph.node:
         inputs = [tensors[name] if name else None for name in node.input]
+        kinds = [types.get(name, np.dtype("uint8")) for name in node.input]
         if node.op_type in ("Quant", "IntQuant", "BipolarQuant") and node.input[0] in constant:
             result = _quantised_constant(node, *inputs)
+        elif node.op_type in INTEGER_OPERATORS:
+            result = INTEGER_OPERATORS[node.op_type](node, kinds, node.input[0] in constant, *inputs)
+        elif node.domain == "qonnx.custom_op.channels_last":
+            result = _channels_last(node, *inputs)
         else:
-            result = _OPERATORS[node.op_type](node, *inputs)
-        tensors[node.output[0]] = result
+            result = OPERATORS[node.op_type](node, *inputs)
+        results = [np.asarray(r, dtype=object) for r in (result if isinstance(result, tuple) else (result,))]
+        tensors.update(zip(node.output, results, strict=False))
         if all(name in constant for name in node.input if name):
-            constant.add(node.output[0])
+            constant.update(node.output)
     return tensors
+
+
+def _channels_last(node: NodeProto, x: Array, *rest: Array) -> Array:
+    """The operator of ONNX on (N, C, ...); a Conv's weights are (filters, *kernel, channels) too."""
+    moved = [np.moveaxis(rest[0], -1, 1), *rest[1:]] if node.op_type == "Conv" else list(rest)
+    return np.moveaxis(OPERATORS[node.op_type](node, np.moveaxis(x, -1, 1), *moved), 1, -1)
 
 
 def rational(array: Array) -> Array:
@@ -142,9 +159,14 @@ def _geometry(node: NodeProto, spatial: tuple[int, ...], kernel: tuple[int, ...]
         before = [t // 2 if mode == "SAME_UPPER" else t - t // 2 for t in total]
         return strides, dilations, before, sizes
     pads = list(_attribute(node, "pads", [0] * 2 * rank)) if mode != "VALID" else [0] * 2 * rank
-    sizes = [
-        (n + pads[i] + pads[i + rank] - reach[i]) // strides[i] + 1 for i, n in enumerate(spatial)
-    ]  # ceil_mode is not used here
+    sizes = []
+    for i, n in enumerate(spatial):
+        room, stride = n + pads[i] + pads[i + rank] - reach[i], strides[i]
+        ceiled = _attribute(node, "ceil_mode", 0)
+        steps = -(-room // stride) if ceiled else room // stride
+        if ceiled and steps * stride >= n + pads[i]:  # no window begins in the padding behind the input
+            steps -= 1
+        sizes.append(steps + 1)
     return strides, dilations, pads[:rank], sizes
 
 
@@ -173,33 +195,41 @@ def _conv(node: NodeProto, x: Array, w: Array, bias: Array | None = None) -> Arr
     return result
 
 
-def _pool(
-    node: NodeProto, x: Array, kernel: tuple[int, ...], reduce: Callable[[list[Fraction], int], Fraction]
-) -> Array:
+def _windows(
+    node: NodeProto, x: Array, kernel: tuple[int, ...]
+) -> Iterator[tuple[tuple[int, ...], list[Fraction], int]]:
+    """Of each output element its index, what its window sees of the input, and how much of the padded input."""
     strides, dilations, before, sizes = _geometry(node, x.shape[2:], kernel)
-    result = np.empty((*x.shape[:2], *sizes), dtype=object)
-    for index in np.ndindex(*result.shape):
-        out = index[2:]
+    pads = list(_attribute(node, "pads", [0] * 2 * len(kernel)))[len(kernel) :]
+    for index in np.ndindex(*x.shape[:2], *sizes):
         places = [
-            tuple(o * s - b + t * d for o, s, b, t, d in zip(out, strides, before, tap, dilations, strict=True))
+            tuple(o * s - b + t * d for o, s, b, t, d in zip(index[2:], strides, before, tap, dilations, strict=True))
             for tap in np.ndindex(*kernel)
         ]
         values = [_at(x, index[0], index[1], place) for place in places]
-        result[index] = reduce([v for v in values if v is not None], prod(kernel))
+        padded = [all(p < n + e for p, n, e in zip(place, x.shape[2:], pads, strict=True)) for place in places]
+        yield index, [v for v in values if v is not None], sum(padded)
+
+
+def _pooled(node: NodeProto, x: Array, reduce: Callable[[list[Fraction], int], Fraction]) -> Array:
+    kernel = tuple(_attribute(node, "kernel_shape", ()))
+    result = np.empty((*x.shape[:2], *_geometry(node, x.shape[2:], kernel)[3]), dtype=object)
+    for index, values, padded in _windows(node, x, kernel):
+        result[index] = reduce(values, padded)
     return result
 
 
 def _max_pool(node: NodeProto, x: Array) -> Array:
-    return _pool(node, x, tuple(_attribute(node, "kernel_shape", ())), lambda values, _: max(values))
+    return _pooled(node, x, lambda values, _: max(values))
 
 
 def _average_pool(node: NodeProto, x: Array) -> Array:
     with_padding = _attribute(node, "count_include_pad", 0)
 
-    def mean(values: list[Fraction], window: int) -> Fraction:
-        return sum(values, Fraction(0)) / (window if with_padding else len(values))
+    def mean(values: list[Fraction], padded: int) -> Fraction:
+        return sum(values, Fraction(0)) / (padded if with_padding else len(values))
 
-    return _pool(node, x, tuple(_attribute(node, "kernel_shape", ())), mean)
+    return _pooled(node, x, mean)
 
 
 def _global_average(node: NodeProto, x: Array) -> Array:
@@ -208,16 +238,12 @@ def _global_average(node: NodeProto, x: Array) -> Array:
 
 
 def _matmul(node: NodeProto, x: Array, w: Array) -> Array:
-    result = np.empty((*x.shape[:-1], w.shape[1]), dtype=object)
-    for index in np.ndindex(*result.shape):
-        row, column = x[index[:-1]], w[:, index[-1]]
-        result[index] = sum((a * b for a, b in zip(row, column, strict=True)), Fraction(0))
-    return result
+    return np.asarray(np.matmul(x, w))
 
 
 def _gemm(node: NodeProto, x: Array, w: Array, bias: Array | None = None) -> Array:
     alpha, beta = (Fraction(float(_attribute(node, name, 1.0))) for name in ("alpha", "beta"))
-    result = _matmul(node, x, w.T if _attribute(node, "transB", 0) else w)
+    result = _matmul(node, x.T if _attribute(node, "transA", 0) else x, w.T if _attribute(node, "transB", 0) else w)
     scaled = _each(lambda v: alpha * v, result)
     return scaled if bias is None else _each(lambda v, b: v + beta * b, scaled, bias)
 
@@ -243,37 +269,108 @@ def _reshape(node: NodeProto, x: Array, shape: Array) -> Array:
     return x.reshape([x.shape[i] if n == 0 else n for i, n in enumerate(wanted)])
 
 
-def _squeeze(node: NodeProto, x: Array, axes: Array) -> Array:
-    return np.squeeze(x, tuple(int(a) for a in axes))
+def _squeeze(node: NodeProto, x: Array, axes: Array | None = None) -> Array:
+    return np.squeeze(x, _axes_of(node, axes))
 
 
-def _unsqueeze(node: NodeProto, x: Array, axes: Array) -> Array:
-    return np.expand_dims(x, tuple(int(a) for a in axes))
+def _unsqueeze(node: NodeProto, x: Array, axes: Array | None = None) -> Array:
+    return np.expand_dims(x, _axes_of(node, axes) or ())
 
 
-_OPERATORS: dict[str, Callable[..., Array]] = {
+def _quantize_linear(
+    node: NodeProto, kinds: list[np.dtype], constant: bool, x: Array, scale: Array, zero: Array | None = None
+) -> Array:
+    bounds = RANGES[kinds[2] if zero is not None else np.dtype("uint8")]
+    zero, axis = np.zeros(1, dtype=object) if zero is None else zero, int(_attribute(node, "axis", 1))
+    if not constant:
+        return quantized(x, scale, zero, bounds, axis)
+    scaled = np.rint(x.astype(np.float32) / along(scale, axis, x.ndim).astype(np.float32)).astype(np.int64)
+    return _each(lambda q, z: Fraction(min(max(int(q) + z, bounds[0]), bounds[1])), scaled, along(zero, axis, x.ndim))
+
+
+def _qlinear(node: NodeProto, kinds: list[np.dtype], constant: bool, *inputs: Array) -> Array:
+    x, sx, zx, w, sw, zw, sy, zy, *bias = inputs
+    convolution = node.op_type == "QLinearConv"
+    left, right = dequantized(x, sx, zx), dequantized(w, sw, zw, 0 if convolution else 1)
+    if not convolution:
+        return quantized(_matmul(node, left, right), sy, zy, RANGES[kinds[7]])
+    offset = bias[0] * sx * sw if bias else None
+    return quantized(_conv(node, left, right, offset), sy, zy, RANGES[kinds[7]])
+
+
+def _integer(node: NodeProto, kinds: list[np.dtype], constant: bool, x: Array, w: Array, *zeros: Array) -> Array:
+    one, convolution = np.ones(1, dtype=object), node.op_type == "ConvInteger"
+    zx, zw = (zeros[i] if len(zeros) > i else None for i in (0, 1))
+    left, right = dequantized(x, one, zx), dequantized(w, one, zw, 0 if convolution else 1)
+    return _conv(node, left, right) if convolution else _matmul(node, left, right)
+
+
+INTEGER_OPERATORS: dict[str, Callable[..., Array]] = {
+    "ConvInteger": _integer,
+    "MatMulInteger": _integer,
+    "QLinearConv": _qlinear,
+    "QLinearMatMul": _qlinear,
+    "QuantizeLinear": _quantize_linear,
+}
+
+
+def _clip(node: NodeProto, x: Array, *bounds: Array | None) -> Array:
+    given = [None if b is None else b.reshape(-1)[0] for b in bounds]
+    given = given or [_attribute(node, name, None) for name in ("min", "max")]
+    low, high = (None if b is None else Fraction(b) for b in [*given, None, None][:2])
+
+    def one(v: Fraction) -> Fraction:
+        v = v if low is None else max(v, low)
+        return v if high is None else min(v, high)
+
+    return _each(one, x)
+
+
+def _axes_of(node: NodeProto, axes: Array | None) -> tuple[int, ...] | None:
+    found = _attribute(node, "axes", None) if axes is None else axes.reshape(-1)
+    return None if found is None else tuple(int(a) for a in found)
+
+
+def _topk(node: NodeProto, x: Array, k: Array | None = None) -> tuple[Array, Array]:
+    axis, sign = int(_attribute(node, "axis", -1)), -1 if _attribute(node, "largest", 1) else 1
+    count = int(_attribute(node, "k", 0) if k is None else k.reshape(-1)[0])
+    order = np.argsort(sign * x, axis=axis, kind="stable").take(range(count), axis=axis)
+    return np.take_along_axis(x, order, axis), rational(order)
+
+
+OPERATORS: dict[str, Callable[..., Array]] = {
+    **MORE_OPERATORS,
     "Add": lambda n, a, b: _each(lambda v, w: v + w, a, b),
     "AveragePool": _average_pool,
     "BatchNormalization": _batch_norm,
     "BipolarQuant": _bipolar,
+    "Cast": lambda n, x: x,
     "Ceil": lambda n, x: _each(lambda v: Fraction(ceil(v)), x),
+    "Clip": _clip,
+    "Concat": lambda n, *x: np.concatenate(x, axis=int(_attribute(n, "axis", 0))),
     "Conv": _conv,
+    "DequantizeLinear": dequantize_linear,
     "Div": lambda n, a, b: _each(lambda v, w: v / w, a, b),
     "Dropout": lambda n, x, *_: x,
-    "Flatten": lambda n, x: x.reshape(len(x), -1),
+    "Flatten": lambda n, x: x.reshape(prod(x.shape[: _attribute(n, "axis", 1)]), -1),
     "Gemm": _gemm,
+    "Gather": lambda n, x, i: np.take(x, i.astype(np.int64), axis=int(_attribute(n, "axis", 0))),
     "GlobalAveragePool": _global_average,
     "GlobalMaxPool": lambda n, x: x.max(axis=tuple(range(2, x.ndim)), keepdims=True),
     "Identity": lambda n, x: x,
     "IntQuant": _quant,
     "MatMul": _matmul,
     "MaxPool": _max_pool,
+    "MultiThreshold": multithreshold,
     "Mul": lambda n, a, b: _each(lambda v, w: v * w, a, b),
     "Quant": _quant,
     "Relu": lambda n, x: _each(lambda v: max(v, Fraction(0)), x),
     "Reshape": _reshape,
+    "Shape": lambda n, x: rational(np.array(x.shape)),
     "Squeeze": _squeeze,
     "Sub": lambda n, a, b: _each(lambda v, w: v - w, a, b),
+    "TopK": _topk,
     "Transpose": lambda n, x: x.transpose(_attribute(n, "perm", list(range(x.ndim))[::-1])),
+    "Trunc": trunc,
     "Unsqueeze": _unsqueeze,
 }

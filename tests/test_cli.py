@@ -23,7 +23,7 @@ from fpgaflow.stages import STATE, locked
 from tests.builds import SAMPLES, STAGES, command, install, install_vendor_tools, path_with, statuses
 from tests.models import Net
 
-COMMANDS = ("doctor", "boards", "init", "train", "check", "build", "simulate", "validate")
+COMMANDS = ("doctor", "boards", "init", "train", "quantize", "check", "build", "simulate", "validate")
 
 
 class Ran(NamedTuple):
@@ -58,7 +58,7 @@ def unsupported(tmp_path: Path) -> Path:
     """A model with two nodes that cannot be carried."""
     net = Net(3)
     x = net.quant("x", 1 / 8, 8)
-    net.node("Add", net.node("Erf", x), net.node("Tan", x), output="y")
+    net.node("Add", net.node("Cos", x), net.node("Tan", x), output="y")
     (tmp_path / "unsupported.onnx").write_bytes(net.model("y").SerializeToString())
     return tmp_path / "unsupported.onnx"
 
@@ -157,7 +157,8 @@ def test_check_of_what_cannot_be_carried(fpga: Any, unsupported: Path) -> None:
     assert ran.status == 1 and not ran.json["ok"]
     assert len(ran.json["problems"]) == 2
     for problem in ran.json["problems"]:
-        assert problem.keys() == {"where", "found", "fix"}
+        assert problem.keys() == {"where", "found", "fix", "node", "op", "reason"}
+        assert problem["where"] == f"node '{problem['node']}' ({problem['op']})"
     text = fpga("check", unsupported)
     assert text.status == 1 and "2 of its nodes or ports cannot be carried exactly" in text.out
     assert all(problem["where"].split("'")[1] in text.out for problem in ran.json["problems"])

@@ -9,12 +9,14 @@ from math import prod
 
 import numpy as np
 
-from fpgaflow.frontend.values import Step
+from fpgaflow.frontend.advice import QUANTISE_BEFORE
+from fpgaflow.frontend.refuse import refuse
+from fpgaflow.frontend.values import Fractions, Step
 from fpgaflow.ir.bounds import accumulator, pool_sum_type, sum_type
 from fpgaflow.ir.graph import Graph, Input, Output, Source, Tensor
 from fpgaflow.ir.ops import Add, Cast, Conv, Dense, Op, Pool, PoolKind, Relu, Reshape, Threshold, Transpose
 from fpgaflow.ir.types import FixedType, Overflow, Rounding, type_for
-from fpgaflow.ir.verify import conv_shape, pool_shape
+from fpgaflow.ir.verify import MAX_TYPE_BITS, conv_shape, pool_shape
 
 PLACEHOLDER = FixedType(True, 1, 0)  # of an input whose quantiser has not been read yet
 
@@ -29,6 +31,8 @@ class Builder:
         self.inputs: dict[str, Input] = {}  # by tensor, once quantised
         self.raw: dict[str, str] = {}  # tensors that still hold an unquantised input's elements -> that input
         self.pending: dict[tuple[str, Step], str] = {}  # a tensor with one step to go -> the model's name of the result
+        self.biased: dict[tuple[str, Fractions], str] = {}  # a sum and an offset -> the same sum with that bias
+        self.sticky: dict[tuple[str, Fractions], tuple[int, str]] = {}  # likewise, cut for rounding on a grid of 2^-k
         self._names: set[str] = set()
 
     def fresh(self, wish: str) -> str:
@@ -48,7 +52,14 @@ class Builder:
 
     def constant(self, wish: str, array: np.ndarray) -> str:
         name = self.fresh(wish)
-        self.constants[name] = np.ascontiguousarray(array, dtype=np.int64)
+        try:
+            self.constants[name] = np.ascontiguousarray(array, dtype=np.int64)
+        except OverflowError:
+            refuse(
+                f"node '{wish.rpartition('.')[0]}'",
+                "needs constants of more than 64 bits: its input is that wide",
+                QUANTISE_BEFORE,
+            )
         return name
 
     def set_source(self, tensor: str, name: str, unit: Fraction) -> None:
@@ -90,22 +101,28 @@ class Builder:
             self.tensors[name] = replace(self.tensors[name], type=type_)
         return True
 
-    def _emit(self, op: Op, shape: tuple[int, ...], type_: FixedType) -> str:
+    def emit(self, op: Op, shape: tuple[int, ...], type_: FixedType) -> str:
+        if max(type_.width, abs(type_.fraction)) > MAX_TYPE_BITS:
+            refuse(
+                f"node '{op.node}'",
+                f"its exact result has {type_.width} bits, {type_.fraction} of them fraction",
+                QUANTISE_BEFORE,
+            )
         self.ops[op.output] = op
         self.tensors[op.output] = Tensor(op.output, shape, type_)
         return op.output
 
-    def _named(self, node: str, wish: str) -> tuple[str, str]:
+    def named(self, node: str, wish: str) -> tuple[str, str]:
         return self.fresh(f"{node}"), self.fresh(wish)
 
     def cast(self, x: str, type_: FixedType, rounding: Rounding, overflow: Overflow, node: str, wish: str) -> str:
-        name, output = self._named(node, wish)
-        return self._emit(Cast(name, (x,), output, node, rounding, overflow), self.shape(x), type_)
+        name, output = self.named(node, wish)
+        return self.emit(Cast(name, (x,), output, node, rounding, overflow), self.shape(x), type_)
 
     def relu(self, x: str, node: str, wish: str) -> str:
         source = self.type(x)
-        name, output = self._named(node, wish)
-        return self._emit(Relu(name, (x,), output, node), self.shape(x), type_for(0, source.high, source.fraction))
+        name, output = self.named(node, wish)
+        return self.emit(Relu(name, (x,), output, node), self.shape(x), type_for(0, source.high, source.fraction))
 
     def threshold(
         self,
@@ -121,9 +138,9 @@ class Builder:
     ) -> str:
         thresholds = self.constant(f"{node}.thresholds", levels)
         signs_name = None if signs is None else self.constant(f"{node}.signs", signs)
-        name, output = self._named(node, wish)
+        name, output = self.named(node, wish)
         op = Threshold(name, (x,), output, node, thresholds, signs_name, step, offset, axis)
-        return self._emit(op, self.shape(x), type_)
+        return self.emit(op, self.shape(x), type_)
 
     def dense(
         self,
@@ -137,9 +154,9 @@ class Builder:
     ) -> str:
         accum = accumulator(weights, weight_type, bias, bias_type, self.type(x))
         names = self.constant(f"{node}.weights", weights), self._bias(node, bias)
-        name, output = self._named(node, wish)
+        name, output = self.named(node, wish)
         op = Dense(name, (x,), output, node, names[0], weight_type, names[1], bias_type, accum)
-        return self._emit(op, (*self.shape(x)[:-1], weights.shape[-1]), accum)
+        return self.emit(op, (*self.shape(x)[:-1], weights.shape[-1]), accum)
 
     def conv(
         self,
@@ -155,11 +172,11 @@ class Builder:
     ) -> str:
         accum = accumulator(weights, weight_type, None, None, self.type(x))
         constant = self.constant(f"{node}.weights", weights)
-        name, output = self._named(node, wish)
+        name, output = self.named(node, wish)
         op = Conv(
             name, (x,), output, node, constant, weight_type, None, None, accum, strides, dilations, padding, groups
         )
-        return self._emit(op, conv_shape(self.shape(x), weights.shape[:-2], weights.shape[-1], op), accum)
+        return self.emit(op, conv_shape(self.shape(x), weights.shape[:-2], weights.shape[-1], op), accum)
 
     def with_bias(self, x: str, bias: np.ndarray, bias_type: FixedType, wish: str) -> str:
         """The dense or conv that made `x` again, with a bias; the one without goes if nothing else reads it."""
@@ -167,9 +184,9 @@ class Builder:
         assert isinstance(op, Dense | Conv) and op.bias is None
         weights = self.constants[op.weights]
         accum = accumulator(weights, op.weight_type, bias, bias_type, self.type(op.inputs[0]))
-        name, output = self._named(op.node, wish)
+        name, output = self.named(op.node, wish)
         biased = replace(op, name=name, output=output, bias=self._bias(op.node, bias), bias_type=bias_type, accum=accum)
-        return self._emit(biased, self.shape(x), accum)
+        return self.emit(biased, self.shape(x), accum)
 
     def _bias(self, node: str, bias: np.ndarray | None) -> str | None:
         return None if bias is None else self.constant(f"{node}.bias", bias)
@@ -184,31 +201,31 @@ class Builder:
         node: str,
         wish: str,
     ) -> str:
-        name, output = self._named(node, wish)
+        name, output = self.named(node, wish)
         op = Pool(name, (x,), output, node, kind, size, strides, padding)
         source, window = self.type(x), prod(size)
         if kind is not PoolKind.MAX:
             extra = window.bit_length() - 1 if kind is PoolKind.AVERAGE else 0
             source = pool_sum_type(source, window, padded=any(map(any, padding)), extra_fraction=extra)
-        return self._emit(op, pool_shape(self.shape(x), op), source)
+        return self.emit(op, pool_shape(self.shape(x), op), source)
 
     def add(self, left: str, right: str, node: str, wish: str) -> str:
-        name, output = self._named(node, wish)
+        name, output = self.named(node, wish)
         type_ = sum_type(self.type(left), self.type(right))
-        return self._emit(Add(name, (left, right), output, node), self.shape(left), type_)
+        return self.emit(Add(name, (left, right), output, node), self.shape(left), type_)
 
     def reshape(self, x: str, shape: tuple[int, ...], node: str, wish: str) -> str:
         if shape == self.shape(x):
             return x
-        name, output = self._named(node, wish)
-        return self._moved(x, self._emit(Reshape(name, (x,), output, node), shape, self.type(x)))
+        name, output = self.named(node, wish)
+        return self._moved(x, self.emit(Reshape(name, (x,), output, node), shape, self.type(x)))
 
     def transpose(self, x: str, perm: tuple[int, ...], node: str, wish: str) -> str:
         if perm == tuple(range(len(perm))):
             return x
-        name, output = self._named(node, wish)
+        name, output = self.named(node, wish)
         shape = tuple(self.shape(x)[i] for i in perm)
-        return self._moved(x, self._emit(Transpose(name, (x,), output, node, perm), shape, self.type(x)))
+        return self._moved(x, self.emit(Transpose(name, (x,), output, node, perm), shape, self.type(x)))
 
     def _moved(self, x: str, output: str) -> str:
         if x in self.raw:

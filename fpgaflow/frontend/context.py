@@ -11,10 +11,34 @@ import numpy as np
 from fpgaflow.frontend.builder import Builder
 from fpgaflow.frontend.integers import integers
 from fpgaflow.frontend.onnx_file import Node
+from fpgaflow.frontend.quantizers import Quantizer, close
 from fpgaflow.frontend.refuse import refuse
-from fpgaflow.frontend.values import Const, Fractions, Poison, Value
+from fpgaflow.frontend.values import ONE, Const, Fractions, Poison, Value, with_affine
 
-Known = Value | Const | Poison
+
+@dataclass(frozen=True)
+class Open:
+    """The integers of a QuantizeLinear: a Clip may still narrow their range, any other reader closes the quantiser.
+
+    `quantizer` has no zero-point: it gives q - `zero`.
+    """
+
+    source: Value
+    quantizer: Quantizer
+    zero: int
+    node: str
+    name: str
+
+    def closed(self, builder: Builder) -> Value:
+        """The integers q themselves as real numbers: what the quantiser gives, divided by its scale, plus `zero`."""
+        value = close(builder, self.source, self.quantizer, self.node, f"{self.name}.integers")
+        axis = self.quantizer.axis if len(self.quantizer.scale) > 1 else value.axis
+        undone = with_affine(value, tuple(ONE / s for s in self.quantizer.scale), (Fraction(self.zero),), axis)
+        assert undone is not None
+        return undone
+
+
+Known = Value | Const | Poison | Open
 
 MAX_PADDED = 1 << 24  # places of one channel under a sliding window
 
@@ -23,6 +47,7 @@ MAX_PADDED = 1 << 24  # places of one channel under a sliding window
 class Context:
     builder: Builder
     opset: int
+    batch: int = 1  # the batch size that the model's inputs are declared with, 1 where they leave it open
     known: dict[str, Known] = field(default_factory=dict)
     room: int = 1 << 26  # elements that constants made on the way may have: a small file must not fill the memory
 
@@ -36,7 +61,25 @@ class Context:
         """What is known of one input of a node."""
         if position >= len(node.inputs) or not node.inputs[position]:
             refuse(str(node), f"has no input {position}", "Export the model again")
-        return self.known[node.inputs[position]]
+        return self.named(node.inputs[position])
+
+    def named(self, name: str) -> Known:
+        """What is known of a tensor, a quantiser that was left open closed."""
+        if isinstance(item := self.known[name], Open):
+            item = self.known[name] = item.closed(self.builder)
+        return item
+
+    def lend(self, node: Node, *items: Known | None) -> tuple[str, ...]:
+        """Names under which the importer of a simpler operator finds these items as its inputs."""
+        names = []
+        for position, item in enumerate(items):
+            name = "" if item is None else f"{node.name}.input{position}"
+            while name in self.known:
+                name += "'"
+            if item is not None:
+                self.known[name] = item
+            names.append(name)
+        return tuple(names)
 
     def value(self, node: Node, position: int) -> Value:
         """The activation at one input of a node."""
@@ -50,11 +93,19 @@ class Context:
         return item
 
     def const(self, node: Node, position: int, what: str) -> Const:
-        """The constant at one input of a node: finite real numbers."""
+        """The constant at one input of a node: finite real numbers, the same for every batch size."""
+        item = self.shape_const(node, position, what)
+        if item.needs_batch:
+            refuse(str(node), f"its {what} is computed from the batch size", f"Compute the {what} without x.shape[0]")
+        return item
+
+    def shape_const(self, node: Node, position: int, what: str) -> Const:
+        """As `const`, but it may hold the batch size: its `values` do for the batch size `batch`."""
         item = self.at(node, position)
         if not isinstance(item, Const):
             refuse(str(node), f"its {what} is not constant", f"Make the {what} an initialiser of the model")
-        if item.values.dtype.kind in "OSUc" or not np.isfinite(item.values).all():
+        kind = item.values.dtype.kind
+        if kind in "OSUc" or (kind == "f" and not np.isfinite(item.values).all()):
             refuse(str(node), f"its {what} holds NaN, infinity or no real numbers", "Train or export the model again")
         return item
 

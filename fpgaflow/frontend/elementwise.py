@@ -1,21 +1,19 @@
-"""Importers of quantisers and of what works element by element: Quant, BatchNormalization, Relu, Add, Mul, ..."""
+"""Importers of what works element by element: BatchNormalization, Relu, Add, Mul, ..."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
 
+from fpgaflow.frontend import arrays, merge
 from fpgaflow.frontend.context import Context, float_attribute, int_attribute
 from fpgaflow.frontend.onnx_file import Node
-from fpgaflow.frontend.quantizers import QonnxRounding, Quantizer, close
 from fpgaflow.frontend.refuse import refuse
 from fpgaflow.frontend.values import (
     ONE,
     RELU,
     ZERO,
-    Affine,
     Const,
     Fractions,
     Value,
@@ -23,113 +21,6 @@ from fpgaflow.frontend.values import (
     inverse_sqrt,
     with_affine,
 )
-
-MAX_WIDTH = 32
-
-
-def _bits(node: Node, const: Const) -> int:
-    if const.values.size != 1 or not float(const.values.reshape(-1)[0]).is_integer():
-        refuse(str(node), f"bit width {const.values.tolist()}", "Use one whole number of bits for the tensor")
-    bits = int(const.values.reshape(-1)[0])
-    if not 1 <= bits <= MAX_WIDTH:
-        refuse(str(node), f"bit width {bits}", f"Use 1 to {MAX_WIDTH} bits")
-    return bits
-
-
-def _zero_point(node: Node, const: Const) -> int:
-    entries = set(fractions(const.values))
-    zero = entries.pop() if len(entries) == 1 else Fraction(1, 2)
-    if zero.denominator != 1 or abs(zero) >= 1 << MAX_WIDTH:
-        refuse(str(node), "a zero-point that is not one whole number for the tensor", "Use a zero-point of 0")
-    return int(zero)
-
-
-def _scale(node: Node, const: Const) -> np.ndarray:
-    scale = const.values
-    if scale.dtype.kind != "f" or not scale.size or not np.isfinite(scale).all() or (scale <= 0).any():
-        refuse(str(node), "a scale that is zero, negative, infinite or not a float", "Scales are positive numbers")
-    return scale
-
-
-def _quantizer(ctx: Context, node: Node, rank: int) -> tuple[Quantizer, np.ndarray]:
-    """What a Quant or BipolarQuant node says; the axis counts in a tensor of `rank` axes, the batch among them."""
-    scale = _scale(node, ctx.const(node, 1, "scale"))
-    bipolar, zero = node.kind == "BipolarQuant", 0
-    signed, narrow, bits, rounding = True, False, 2, QonnxRounding.ROUND
-    if not bipolar:
-        zero = _zero_point(node, ctx.const(node, 2, "zero-point"))
-        bits = _bits(node, ctx.const(node, 3, "bit width"))
-        signed, narrow = bool(int_attribute(node, "signed", 1)), bool(int_attribute(node, "narrow", 1))
-        mode = str(node.attributes.get("rounding_mode", "ROUND")).upper()
-        if mode not in QonnxRounding.__members__:
-            names = ", ".join(QonnxRounding.__members__)
-            refuse(str(node), f"rounding mode '{mode}'", f"Use one of {names}")
-        rounding = QonnxRounding[mode]
-        bipolar = signed and bits == 1
-    if bipolar and zero:
-        refuse(str(node), f"one signed bit with a zero-point of {zero}", "Use a zero-point of 0")
-    if scale.ndim > rank:
-        refuse(str(node), f"a scale of shape {scale.shape} for a tensor of {rank} axes", "Export the model again")
-    aligned = (1,) * (rank - scale.ndim) + scale.shape
-    long = [axis for axis, n in enumerate(aligned) if n != 1]
-    if len(long) > 1:
-        refuse(str(node), f"a scale of shape {scale.shape}", "Use one scale, or one per channel")
-    if bipolar:
-        low, high, width = -1, 1, 2
-    elif signed:
-        low, high, width = -(1 << (bits - 1)) + narrow, (1 << (bits - 1)) - 1, bits
-    else:
-        low, high, width = 0, (1 << bits) - 1 - narrow, bits
-    quantizer = Quantizer(fractions(scale), zero, low, high, signed, width, rounding, bipolar, long[0] if long else 0)
-    return quantizer, scale.reshape(aligned)
-
-
-def quant(ctx: Context, node: Node) -> Value | Const:
-    source = ctx.at(node, 0)
-    if isinstance(source, Const):
-        source = ctx.const(node, 0, "tensor")
-        ctx.spend(node, source.values.size)
-        quantizer, scale = _quantizer(ctx, node, source.values.ndim)
-        return _quantised_constant(node, source, quantizer, scale)
-    value = ctx.value(node, 0)
-    shape = ctx.shape(value)
-    quantizer, scale = _quantizer(ctx, node, len(shape) + 1)
-    if scale.size > 1 and (quantizer.axis == 0 or scale.size != shape[quantizer.axis - 1]):
-        refuse(str(node), f"{scale.size} scales along an axis of {shape}", "Use one scale, or one per channel")
-    axis = quantizer.axis - 1 if scale.size > 1 else value.axis
-    spread = Quantizer(**{**vars(quantizer), "axis": axis})
-    return close(ctx.builder, value, spread, node.name, node.outputs[0])
-
-
-def _quantised_constant(node: Node, source: Const, quantizer: Quantizer, scale: np.ndarray) -> Const:
-    """Constant weights through their quantiser, in float32 as every executor of QONNX computes them."""
-    weights = source.values.astype(np.float32)
-    if any(n not in (1, m) for n, m in zip(scale.shape, weights.shape, strict=True)):
-        refuse(str(node), f"a scale of shape {scale.shape} for weights {weights.shape}", "Export the model again")
-    with np.errstate(over="ignore"):  # infinity is clipped too
-        scaled = weights / scale.astype(np.float32) + np.float32(quantizer.zero_point)
-    if quantizer.bipolar:
-        ints = np.where(scaled >= 0, 1, -1).astype(np.int64)
-    else:
-        bounded = np.clip(scaled, quantizer.low, quantizer.high)
-        rounded = _ROUND[quantizer.rounding](bounded).astype(np.int64)
-        # From 25 bits on, float32 rounds the upper bound itself up.
-        ints = np.clip(rounded, quantizer.low, quantizer.high) - quantizer.zero_point
-    values = (ints.astype(np.float32) * scale).astype(np.float32)
-    result = quantizer.result_type
-    return Const(values, ints, scale.astype(np.float64), result.width, result.signed)
-
-
-_ROUND: dict[QonnxRounding, Callable[[np.ndarray], np.ndarray]] = {
-    QonnxRounding.ROUND: np.rint,
-    QonnxRounding.HALF_EVEN: np.rint,
-    QonnxRounding.CEIL: np.ceil,
-    QonnxRounding.FLOOR: np.floor,
-    QonnxRounding.UP: lambda v: np.sign(v) * np.ceil(np.abs(v)),
-    QonnxRounding.DOWN: np.trunc,
-    QonnxRounding.HALF_UP: lambda v: np.sign(v) * np.floor(np.abs(v) + 0.5),
-    QonnxRounding.HALF_DOWN: lambda v: np.sign(v) * np.ceil(np.abs(v) - 0.5),
-}
 
 
 def _affine(ctx: Context, node: Node, value: Value, scale: Fractions, offset: Fractions, axis: int) -> Value:
@@ -165,10 +56,8 @@ def _channels(ctx: Context, node: Node, value: Value, position: int, what: str) 
 
 def relu(ctx: Context, node: Node) -> Value:
     value = ctx.value(node, 0)
-    if value.raw:
-        refuse(str(node), "clamps the model's input before any quantiser", "Quantise the input first")
     steps = value.steps if value.steps and value.steps[-1] == RELU else (*value.steps, RELU)
-    return Value(value.tensor, steps, value.axis)
+    return Value(value.tensor, steps, value.axis, value.raw)
 
 
 def identity(ctx: Context, node: Node) -> Value:
@@ -188,32 +77,31 @@ def _operands(ctx: Context, node: Node) -> tuple[Value, Fractions, int, bool]:
     return (value, *ctx.per_channel(node, const, value, "constant"), first)
 
 
+def _array_operand(ctx: Context, node: Node) -> tuple[Value, Const, bool] | None:
+    """As `_operands` where the constant differs along several axes; None where it does not."""
+    first = isinstance(ctx.at(node, 0), Value)
+    value, const = ctx.value(node, 0 if first else 1), ctx.const(node, 1 if first else 0, "second operand")
+    return (value, const, first) if arrays.along_several_axes(ctx, value, const) else None
+
+
 def _two_activations(ctx: Context, node: Node) -> bool:
     return all(isinstance(ctx.at(node, position), Value) for position in (0, 1))
 
 
 def add(ctx: Context, node: Node) -> Value:
-    if not _two_activations(ctx, node):
-        value, entries, axis, _ = _operands(ctx, node)
-        return _affine(ctx, node, value, (ONE,), entries, axis)
-    left, right = ctx.value(node, 0), ctx.value(node, 1)
-    if ctx.shape(left) != ctx.shape(right):
-        refuse(str(node), f"adds shapes {ctx.shape(left)} and {ctx.shape(right)}", "Add tensors of one shape")
-    (a, unit_a), (b, unit_b) = ctx.integers(node, left), ctx.integers(node, right)
-    if unit_a != unit_b:
-        scales = " and ".join(f"{float(u) * ctx.builder.type(t).scale:.9g}" for t, u in ((a, unit_a), (b, unit_b)))
-        refuse(
-            str(node),
-            f"its branches have different scales ({scales})",
-            "Share one quantiser between the branches, or use power-of-two scales",
-        )
-    total = ctx.builder.add(a, b, node.name, node.outputs[0])
-    return Value(total, () if unit_a == ONE else (Affine((unit_a,), (ZERO,)),), left.axis)
+    if _two_activations(ctx, node):
+        return merge.add(ctx, node)
+    if (wide := _array_operand(ctx, node)) is not None:
+        return arrays.plus_array(ctx, node, *wide[:2], (1, 1))
+    value, entries, axis, _ = _operands(ctx, node)
+    return _affine(ctx, node, value, (ONE,), entries, axis)
 
 
 def subtract(ctx: Context, node: Node) -> Value:
     if _two_activations(ctx, node):
-        refuse(str(node), "subtracts two activations", "Only constants can be subtracted")
+        return merge.subtract(ctx, node)
+    if (wide := _array_operand(ctx, node)) is not None:
+        return arrays.plus_array(ctx, node, *wide[:2], (1, -1) if wide[2] else (-1, 1))
     value, entries, axis, first = _operands(ctx, node)
     if first:
         return _affine(ctx, node, value, (ONE,), tuple(-e for e in entries), axis)
@@ -222,7 +110,9 @@ def subtract(ctx: Context, node: Node) -> Value:
 
 def multiply(ctx: Context, node: Node) -> Value:
     if _two_activations(ctx, node):
-        refuse(str(node), "multiplies two activations", "Only products with constants can be carried")
+        return merge.multiply(ctx, node)
+    if (wide := _array_operand(ctx, node)) is not None:
+        return arrays.times_array(ctx, node, *wide[:2])
     value, entries, axis, _ = _operands(ctx, node)
     return _affine(ctx, node, value, entries, (ZERO,), axis)
 
@@ -234,3 +124,8 @@ def divide(ctx: Context, node: Node) -> Value:
     if not first or not all(entries):
         refuse(str(node), "divides by an activation or by zero", "Only division by non-zero constants can be carried")
     return _affine(ctx, node, value, tuple(1 / e for e in entries), (ZERO,), axis)
+
+
+def negate(ctx: Context, node: Node) -> Value:
+    value = ctx.value(node, 0)
+    return _affine(ctx, node, value, (-ONE,), (ZERO,), value.axis)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 from onnx import helper
 
+from fpgaflow.frontend.advice import advice
 from fpgaflow.frontend.onnx_file import Node
 from fpgaflow.frontend.refuse import refuse
 from fpgaflow.frontend.values import Const
@@ -70,6 +72,13 @@ def _constant_of_shape(node: Node, inputs: list[np.ndarray]) -> np.ndarray:
     return np.full(shape, fill)
 
 
+def _reduce_prod(node: Node, inputs: list[np.ndarray]) -> np.ndarray:
+    axes = _axes(node, inputs, 1) or None
+    if axes is None and node.attributes.get("noop_with_empty_axes", 0):
+        return inputs[0]
+    return np.prod(inputs[0], axis=axes, keepdims=bool(node.attributes.get("keepdims", 1)), dtype=inputs[0].dtype)
+
+
 FOLDERS: dict[str, Callable[[Node, list[np.ndarray]], np.ndarray]] = {
     "Constant": _constant,
     "ConstantOfShape": _constant_of_shape,
@@ -98,9 +107,27 @@ FOLDERS: dict[str, Callable[[Node, list[np.ndarray]], np.ndarray]] = {
     "Log": lambda _, i: np.log(i[0]),
     "Max": lambda _, i: np.maximum.reduce(i),
     "Min": lambda _, i: np.minimum.reduce(i),
+    "Mod": lambda n, i: np.fmod(i[0], i[1]) if n.attributes.get("fmod", 0) else np.mod(i[0], i[1]),
+    "Clip": lambda _, i: np.minimum(np.maximum(i[0], i[1]), i[2]),
+    "Reciprocal": lambda _, i: np.reciprocal(i[0]),
+    "Sign": lambda _, i: np.sign(i[0]),
+    "Not": lambda _, i: np.logical_not(i[0]),
+    "And": lambda _, i: np.logical_and(i[0], i[1]),
+    "Or": lambda _, i: np.logical_or(i[0], i[1]),
+    "Equal": lambda _, i: i[0] == i[1],
+    "Greater": lambda _, i: i[0] > i[1],
+    "Less": lambda _, i: i[0] < i[1],
+    "Where": lambda _, i: np.where(i[0].astype(bool), i[1], i[2]),
+    "Expand": lambda _, i: np.broadcast_to(i[0], np.broadcast_shapes(i[0].shape, tuple(i[1].reshape(-1).tolist()))),
+    "Range": lambda _, i: np.arange(*(a.reshape(-1)[0] for a in i)).astype(i[0].dtype),
+    "Size": lambda _, i: np.asarray(i[0].size, dtype=np.int64),
+    "ReduceProd": _reduce_prod,
 }
 
-_BROADCASTING = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"})
+_BROADCASTING = frozenset(
+    {"Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Mod", "Clip", "Where", "Equal", "Greater", "Less", "And", "Or"}
+)
+_MOVING = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Gather"})
 
 
 def _elements(kind: str, arrays: list[np.ndarray]) -> int:
@@ -111,30 +138,54 @@ def _elements(kind: str, arrays: list[np.ndarray]) -> int:
         return prod(max(a.size, 1) for a in arrays)
     if kind == "ConstantOfShape":
         return prod(abs(int(n)) for n in arrays[0].reshape(-1))
+    if kind == "Expand":
+        return max(arrays[0].size, 1) * prod(max(abs(int(n)), 1) for n in arrays[1].reshape(-1))
+    if kind == "Range":
+        start, limit, delta = (float(a.reshape(-1)[0]) for a in arrays)
+        return int(abs(limit - start) / abs(delta)) + 1
+    if kind in ("Shape", "Size"):
+        return arrays[0].ndim
     return sum(a.size for a in arrays)
 
 
 def fold(node: Node, inputs: list[Const], room: int) -> Const:
     """The constant that a node over constants makes, of `room` elements at most.
 
-    Quantised weights stay quantised through a transpose.
+    Quantised weights stay quantised where a node only moves them; what depends on the batch size stays known for two.
     """
+    first = inputs[0] if inputs else None
+    if node.kind == "Identity" and first is not None:
+        return first
+    result = Const(_folded(node, [c.values for c in inputs], room))
+    if any(c.probed is not None for c in inputs):
+        probes = [c.values if c.probed is None else c.probed for c in inputs]
+        return replace(result, probed=_folded(node, probes, room))
+    if node.kind in _MOVING and first is not None and first.ints is not None and first.scale is not None:
+        rest = [c.values for c in inputs[1:]]
+        ints = _folded(node, [first.ints, *rest], room)
+        scale = _folded(node, [np.broadcast_to(first.scale, first.ints.shape), *rest], room)
+        return replace(first, values=result.values, ints=ints, scale=_narrowest(scale))
+    return result
+
+
+def _folded(node: Node, arrays: list[np.ndarray], room: int) -> np.ndarray:
     where = str(node)
     if (folder := FOLDERS.get(node.kind)) is None or node.domain not in ("", "ai.onnx"):
-        refuse(where, "computes a constant in a way that is not folded here", "Simplify the model: python -m onnxsim")
+        fix = advice(node.kind, node.domain, "Compute it before: python -m onnxsim")
+        refuse(where, "computes a constant in a way that is not folded here", fix)
     try:
-        arrays = [c.values for c in inputs]
         if _elements(node.kind, arrays) > room:
             raise ValueError("its result is too large")
         with np.errstate(all="ignore"):
-            values = np.asarray(folder(node, arrays))
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
+            return np.asarray(folder(node, arrays))
+    except (ArithmeticError, ValueError, TypeError, LookupError, AttributeError) as error:
         refuse(where, f"cannot be folded ({error})", "Export the model again")
-    if node.kind == "Identity":
-        return inputs[0]
-    if node.kind == "Transpose" and inputs[0].ints is not None and inputs[0].scale is not None:
-        perm = node.attributes.get("perm")
-        return Const(
-            values, inputs[0].ints.transpose(perm), inputs[0].scale.transpose(perm), inputs[0].width, inputs[0].signed
-        )
-    return Const(values)
+
+
+def _narrowest(scale: np.ndarray) -> np.ndarray:
+    """The scale with each axis along which it does not change cut to one entry."""
+    for axis in range(scale.ndim):
+        first = scale.take([0], axis=axis) if scale.shape[axis] else scale
+        if (scale == first).all():
+            scale = first
+    return scale

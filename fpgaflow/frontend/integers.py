@@ -2,63 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
 from fpgaflow.frontend.builder import Builder
-from fpgaflow.frontend.quantizers import add_bias
 from fpgaflow.frontend.refuse import refuse
-from fpgaflow.frontend.values import ONE, RELU, ZERO, Affine, Const, Value, dyadic_fraction, exponent, is_power_of_two
+from fpgaflow.frontend.rescale import uniform
+from fpgaflow.frontend.values import ONE, Const, Value, exponent, is_power_of_two
 from fpgaflow.ir.types import FixedType, type_for
 from fpgaflow.ir.verify import MAX_CONSTANT_WIDTH
 
+MAX_GROWTH = 8  # bits that an operand of a product may gain to have one scale; a quantiser before it is the better way
 MAX_FLOAT_WEIGHT_BITS = 24  # weights without a quantiser are taken as they are if this many bits hold them exactly
 
 
-def integers(builder: Builder, value: Value, where: str, wish: str) -> tuple[str, Fraction]:
+def integers(builder: Builder, value: Value, where: str, wish: str, growth: int = MAX_GROWTH) -> tuple[str, Fraction]:
     """A tensor and the one factor from its fixed-point values to the model's real ones.
 
-    Adds what is pending to the graph where that is exact: a ReLU, or a bias in the sum before it.
+    Adds what is pending to the graph where that is exact: a clamp, a bias in the sum before it, or a multiplication
+    that makes the integers no more than `growth` bits wider.
     """
-    if value.raw:
-        refuse(
-            where,
-            "reads the model's input before any quantiser has",
-            "Quantise the input first (Brevitas: QuantIdentity(return_quant_tensor=True) as the first layer)",
-        )
-    while value.unit is None:
-        value = _one_step(builder, value, where, wish)
-    return value.tensor, value.unit
-
-
-def _one_step(builder: Builder, value: Value, where: str, wish: str) -> Value:
-    step, rest = value.steps[0], value.steps[1:]
-    if step == RELU:
-        return replace(value, tensor=builder.relu(value.tensor, where_name(where), f"{wish}.relu"), steps=rest)
-    if isinstance(step, Affine) and (scale := step.uniform_scale) is not None and scale > 0:
-        if rest and not step.has_offset:  # a positive factor and a ReLU change places
-            if rest[0] == RELU:
-                return replace(value, steps=(RELU, step, *rest[1:]))
-        elif step.has_offset:
-            offset = tuple(o / scale for o in step.offset)
-            fraction = dyadic_fraction(offset)
-            known_as = builder.pending.get((value.tensor, step))
-            biased = None if fraction is None else add_bias(builder, value, offset, fraction, wish, known_as)
-            if biased is not None:
-                factor = () if scale == ONE else (Affine((scale,), (ZERO,)),)
-                return replace(value, tensor=biased, steps=(*factor, *rest))
-    refuse(
-        where,
-        "needs integers, but its input carries a bias, scale or clamp that no quantiser has closed",
-        "Put an activation quantiser before this node (Brevitas: QuantIdentity or QuantReLU)",
-    )
-
-
-def where_name(where: str) -> str:
-    """The bare node name in `node 'name' (Kind)`."""
-    return where.split("'")[1] if "'" in where else where
+    return uniform(builder, value, where, wish, growth)
 
 
 def weight_integers(const: Const, filter_axis: int, where: str) -> tuple[np.ndarray, FixedType, tuple[Fraction, ...]]:
@@ -105,7 +70,7 @@ def _float_weights(const: Const, where: str) -> tuple[np.ndarray, FixedType, tup
             refuse(
                 where,
                 f"its weights are floating point (they would need {top} bits)",
-                "Quantise them (Brevitas: QuantConv2d, QuantLinear with a weight_quant)",
+                "Quantise them (Brevitas: QuantConv2d, QuantLinear; QKeras: QConv2D, QDense with a kernel_quantizer)",
             )
     ints = (values * 2.0**fraction).astype(np.int64)
     return ints, type_for(int(ints.min()), int(ints.max()), fraction), (ONE,)

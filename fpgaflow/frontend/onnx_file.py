@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,13 +16,26 @@ from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
 from fpgaflow.errors import BadInput, Problem
 
-MIN_OPSET, MAX_OPSET = 9, 23
+MIN_OPSET, MAX_OPSET = 9, 26
+MIN_IR, MAX_IR = 3, 14
 _MAX_FILE_BYTES = 2 << 30  # protobuf's own limit
 _ELEMENT_TYPES = (
     *(TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BOOL),
-    *(TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64),
+    *(TensorProto.INT4, TensorProto.UINT4, TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64),
     *(TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64),
 )
+
+
+_STORE = "Store it as float16, float, double, integer or bool: other formats are not fixed point"
+
+
+def element_type(number: int) -> str:
+    """ONNX's name of an element type.
+
+    >>> element_type(17), element_type(99)
+    ('FLOAT8E4M3FN', '99')
+    """
+    return str(TensorProto.DataType.Name(number)) if number in TensorProto.DataType.values() else str(number)
 
 
 @dataclass(frozen=True)
@@ -67,22 +81,31 @@ def read_model(path: Path) -> OnnxModel:
 
     Raises:
         BadInput: not a whole ONNX file, or one that contradicts itself: missing or doubled names, a cycle,
-            external data missing or outside the folder, an opset that is too old.
+            external data missing or outside the folder, an opset or IR version that is too old or unknown.
     """
     proto = _parse(path)
     graph = proto.graph
     if not graph.node and not graph.output:
         raise BadInput(str(path), "holds no graph", "Give a whole ONNX file: this one may be empty or truncated")
+    if any(isinstance(text, bytes) or "\0" in text for text in _texts(proto)):
+        raise BadInput(str(path), "holds a name that is no UTF-8 text", "Export or copy it again")
     opsets = {entry.domain: entry.version for entry in proto.opset_import}
+    if len(opsets) < len(proto.opset_import):
+        raise BadInput(str(path), "imports an operator set twice", "Export the model again")
     opset = opsets.get("", opsets.get("ai.onnx", 0))
     if not MIN_OPSET <= opset <= MAX_OPSET:
         found = f"is of ONNX opset {opset}" if opset else "imports no ONNX opset"
-        raise BadInput(str(path), found, f"Export it with an opset from {MIN_OPSET} to {MAX_OPSET}")
+        fix = f"Export it with an opset from {MIN_OPSET} to {MAX_OPSET} (torch.onnx.export: opset_version=17)"
+        raise BadInput(str(path), found, fix)
+    if not MIN_IR <= proto.ir_version <= MAX_IR:
+        raise BadInput(
+            str(path), f"is of ONNX IR version {proto.ir_version}", f"Export it with one from {MIN_IR} to {MAX_IR}"
+        )
     if graph.sparse_initializer:
         raise BadInput(str(path), "has sparse initialisers", "Store the weights densely")
     for what, entries in (("initialisers", graph.initializer), ("inputs", graph.input), ("outputs", graph.output)):
-        if len({entry.name for entry in entries}) < len(entries):
-            raise BadInput(str(path), f"two {what} share a name", "Export the model again")
+        if len({entry.name for entry in entries} - {""}) < len(entries):
+            raise BadInput(str(path), f"two {what} share a name, or one has none", "Export the model again")
     constants = {entry.name: _array(entry, path, f"initialiser '{entry.name}'") for entry in graph.initializer}
     datatypes = _datatypes(graph)
     nodes = _ordered([_node(entry, index, path) for index, entry in enumerate(graph.node)], graph, constants, path)
@@ -94,6 +117,21 @@ def read_model(path: Path) -> OnnxModel:
         outputs=tuple(_port(info, datatypes) for info in graph.output),
         constants=constants,
     )
+
+
+def _texts(proto: onnx.ModelProto) -> Iterator[str | bytes]:
+    """Every name that is read; protobuf gives bytes for what is no UTF-8."""
+    graph = proto.graph
+    yield graph.name
+    yield from (entry.domain for entry in proto.opset_import)
+    for named in (*graph.initializer, *graph.input, *graph.output):
+        yield named.name
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        yield from (entry.name for entry in node.attribute)
+    for annotation in graph.quantization_annotation:
+        yield annotation.tensor_name
+        yield from (text for entry in annotation.quant_parameter_tensor_names for text in (entry.key, entry.value))
 
 
 def _parse(path: Path) -> onnx.ModelProto:
@@ -118,8 +156,12 @@ def _array(tensor: TensorProto, path: Path, holder: str) -> np.ndarray:
     if external_data_helper.uses_external_data(tensor):
         _load_external(tensor, path, where)
     if tensor.data_type not in _ELEMENT_TYPES:
-        raise BadInput(where, f"is of ONNX element type {tensor.data_type}", "Store it as float, integer or bool")
-    if any(n < 0 for n in tensor.dims):  # numpy would choose a size for -1
+        raise BadInput(where, f"is of ONNX element type {element_type(tensor.data_type)}", _STORE)
+    # numpy would choose a size for -1; no element takes less than half a byte.
+    packed = tensor.data_type in (TensorProto.INT4, TensorProto.UINT4)
+    stored = len(tensor.raw_data) or len(tensor.int32_data)
+    torn = packed and stored != (prod(tensor.dims) + 1) // 2  # numpy_helper would cut or fill
+    if any(n < 0 for n in tensor.dims) or prod(tensor.dims) > 2 * tensor.ByteSize() or torn:
         raise BadInput(where, f"its data do not fit its shape {list(tensor.dims)}", "Export the model again")
     try:
         return numpy_helper.to_array(tensor)
@@ -130,6 +172,8 @@ def _array(tensor: TensorProto, path: Path, holder: str) -> np.ndarray:
 def _load_external(tensor: TensorProto, path: Path, where: str) -> None:
     folder = path.resolve().parent
     location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+    if not isinstance(location, str) or "\0" in location:
+        raise BadInput(where, "its external data lie in a file without a name", "Export the model again")
     relative = PurePosixPath(location)
     target = (folder / relative).resolve()
     if not location or relative.is_absolute() or ".." in relative.parts or not target.is_relative_to(folder):
@@ -147,6 +191,8 @@ def _load_external(tensor: TensorProto, path: Path, where: str) -> None:
 def _node(proto: onnx.NodeProto, index: int, path: Path) -> Node:
     name = proto.name or f"{proto.op_type}_{proto.output[0] if proto.output else index}"
     attributes: dict[str, Any] = {}
+    if len({entry.name for entry in proto.attribute}) < len(proto.attribute):
+        raise BadInput(f"{path}: node '{name}'", "gives an attribute twice", "Export the model again")
     for entry in proto.attribute:
         try:
             value = helper.get_attribute_value(entry)
@@ -155,7 +201,10 @@ def _node(proto: onnx.NodeProto, index: int, path: Path) -> Node:
         if isinstance(value, TensorProto):
             value = _array(value, path, f"node '{name}', attribute '{entry.name}'")
         attributes[entry.name] = value.decode(errors="replace") if isinstance(value, bytes) else value
-    return Node(name, proto.op_type, proto.domain, tuple(proto.input), tuple(proto.output), attributes)
+    inputs = list(proto.input)
+    while inputs and not inputs[-1]:  # left out, as if it were not there
+        inputs.pop()
+    return Node(name, proto.op_type, proto.domain, tuple(inputs), tuple(proto.output), attributes)
 
 
 def _ordered(

@@ -4,64 +4,130 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
-from math import prod
 from pathlib import Path
 
-import numpy as np
-from onnx import TensorProto
-
 from fpgaflow.errors import BadInput, Problem, UnsupportedModel
-from fpgaflow.frontend import elementwise, linear, shapes
+from fpgaflow.frontend import (
+    activations,
+    channels_last,
+    elementwise,
+    linear,
+    merge,
+    moves,
+    pooling,
+    qdq,
+    reduce,
+    resize,
+    shapes,
+    transposed,
+)
+from fpgaflow.frontend.advice import advice
 from fpgaflow.frontend.builder import Builder
 from fpgaflow.frontend.context import Context, Known
 from fpgaflow.frontend.folding import fold
-from fpgaflow.frontend.integers import integers
-from fpgaflow.frontend.onnx_file import Node, OnnxModel, Port, read_model
-from fpgaflow.frontend.quantizers import QonnxRounding, Quantizer, close
+from fpgaflow.frontend.multithreshold import multithreshold
+from fpgaflow.frontend.onnx_file import Node, OnnxModel, read_model
+from fpgaflow.frontend.ports import import_input, import_output
+from fpgaflow.frontend.quant import quant
 from fpgaflow.frontend.refuse import RefusedNodeError, refuse
-from fpgaflow.frontend.values import ONE, ZERO, Affine, Const, Poison, Value
-from fpgaflow.ir.graph import Graph, Output
+from fpgaflow.frontend.schema import check_node
+from fpgaflow.frontend.shape_chains import ASK_SHAPE, as_const
+from fpgaflow.frontend.trunc import trunc
+from fpgaflow.frontend.values import Const, Poison, Value
+from fpgaflow.ir.graph import Graph
 
-Importer = Callable[[Context, Node], Known]
+Importer = Callable[[Context, Node], Known | tuple[Known | None, ...]]
 
 ONNX_DOMAINS = ("", "ai.onnx")
 QONNX_DOMAINS = ("", "onnx.brevitas", "finn.custom_op.general", "qonnx.custom_op.general")
 
 QONNX_OPS: dict[str, Importer] = {
-    "Quant": elementwise.quant,
-    "IntQuant": elementwise.quant,
-    "BipolarQuant": elementwise.quant,
+    "BipolarQuant": quant,
+    "IntQuant": quant,
+    "MultiThreshold": multithreshold,
+    "Quant": quant,
+    "Trunc": trunc,
 }
 ONNX_OPS: dict[str, Importer] = {
+    "Abs": activations.absolute,
     "Add": elementwise.add,
-    "AveragePool": linear.average_pool,
+    "ArgMax": reduce.arg_max,
+    "ArgMin": reduce.arg_min,
+    "AveragePool": pooling.average_pool,
     "BatchNormalization": elementwise.batch_normalization,
+    "Cast": qdq.cast,
+    "Celu": activations.celu,
+    "Clip": activations.clip,
+    "Concat": merge.concat,
     "Conv": linear.conv,
+    "ConvInteger": qdq.conv_integer,
+    "ConvTranspose": transposed.conv_transpose,
+    "DepthToSpace": moves.depth_to_space,
     "Div": elementwise.divide,
     "Dropout": elementwise.dropout,
+    "Elu": activations.elu,
+    "Erf": activations.erf,
+    "Exp": activations.exponential,
     "Flatten": shapes.flatten,
+    "Gather": moves.gather,
+    "Gelu": activations.gelu,
     "Gemm": linear.gemm,
-    "GlobalAveragePool": linear.global_average_pool,
-    "GlobalMaxPool": linear.global_max_pool,
+    "GlobalAveragePool": pooling.global_average_pool,
+    "GlobalMaxPool": pooling.global_max_pool,
+    "HardSigmoid": activations.hard_sigmoid,
+    "HardSwish": activations.hard_swish,
     "Identity": elementwise.identity,
+    "LeakyRelu": activations.leaky_relu,
     "MatMul": linear.matmul,
-    "MaxPool": linear.max_pool,
+    "MatMulInteger": qdq.matmul_integer,
+    "Max": merge.maximum,
+    "MaxPool": pooling.max_pool,
+    "Min": merge.minimum,
+    "Mish": activations.mish,
     "Mul": elementwise.multiply,
+    "Neg": elementwise.negate,
+    "PRelu": activations.prelu,
+    "Pad": moves.pad,
+    "QLinearConv": qdq.qlinear_conv,
+    "QLinearMatMul": qdq.qlinear_matmul,
+    "ReduceMax": reduce.reduce_max,
+    "ReduceMean": reduce.reduce_mean,
+    "ReduceMin": reduce.reduce_min,
+    "ReduceSum": reduce.reduce_sum,
     "Relu": elementwise.relu,
     "Reshape": shapes.reshape,
+    "Resize": resize.resize,
+    "Selu": activations.selu,
+    "Sigmoid": activations.sigmoid,
+    "Slice": moves.slice_,
+    "Softplus": activations.softplus,
+    "SpaceToDepth": moves.space_to_depth,
+    "Split": moves.split,
     "Squeeze": shapes.squeeze,
     "Sub": elementwise.subtract,
+    "Tanh": activations.tanh,
+    "TopK": reduce.top_k,
     "Transpose": shapes.transpose,
     "Unsqueeze": shapes.unsqueeze,
+    "Upsample": resize.upsample,
 }
-INTEGER_INPUTS: dict[int, tuple[bool, int]] = {  # element type -> signed, bits
-    TensorProto.INT8: (True, 8),
-    TensorProto.UINT8: (False, 8),
-    TensorProto.INT16: (True, 16),
-    TensorProto.UINT16: (False, 16),
+QDQ_OPS: dict[str, Importer] = {
+    "DequantizeLinear": qdq.dequantize_linear,
+    "QuantizeLinear": qdq.quantize_linear,
 }
-MAX_INPUT_ELEMENTS = 1 << 24
+CHANNELS_LAST_OPS: dict[str, Importer] = {
+    "BatchNormalization": channels_last.batch_normalization,
+    "Conv": channels_last.conv,
+    "MaxPool": channels_last.max_pool,
+}
+TABLES: tuple[tuple[tuple[str, ...], dict[str, Importer]], ...] = (
+    (QONNX_DOMAINS, QONNX_OPS),
+    ((*ONNX_DOMAINS, "com.microsoft"), QDQ_OPS),
+    (ONNX_DOMAINS, ONNX_OPS),
+    (("qonnx.custom_op.channels_last",), CHANNELS_LAST_OPS),
+)
+# Importers that take constants as well, and keep their integers.
+OWN_CONSTANTS = frozenset({*QONNX_OPS, "QuantizeLinear", "DequantizeLinear"})
 
 
 def import_qonnx(path: Path) -> Graph:
@@ -75,27 +141,29 @@ def import_qonnx(path: Path) -> Graph:
 
 
 def import_model(model: OnnxModel, where: str) -> Graph:
-    ctx = Context(Builder(), model.opset, {name: Const(array) for name, array in model.constants.items()})
+    if not model.outputs:
+        raise BadInput(where, "has no output", "Export the model again")
+    batches = {port.shape[0] or 1 for port in model.inputs if port.shape}
+    ctx = Context(Builder(), model.opset, batches.pop() if len(batches) == 1 else 1)
+    ctx.known.update({name: Const(array) for name, array in model.constants.items()})
     ctx.room += 8 * sum(array.size for array in model.constants.values())
     problems: list[Problem] = []
     for port in model.inputs:
         try:
-            ctx.known[port.name] = _input(ctx, port)
+            ctx.known[port.name] = import_input(ctx, port)
         except RefusedNodeError as refusal:
             problems.append(refusal.problem)
             ctx.known[port.name] = Poison()
     read = {name for node in model.nodes for name in node.inputs} | {port.name for port in model.outputs}
     for node in model.nodes:
-        result = _import_node(ctx, node, problems)
-        for name in filter(None, node.outputs):
-            ctx.known[name] = result if isinstance(result, Poison) else Poison()
-        if not isinstance(result, Poison):
-            if extra := [name for name in node.outputs[1:] if name and name in read]:
-                problems.append(Problem(str(node), f"its output '{extra[0]}' is not carried", "Use its first output"))
-            ctx.known[node.outputs[0]] = _noted(ctx, node.outputs[0], result)
-    outputs = [_output(ctx, port, problems) for port in model.outputs]
-    if not model.outputs:
-        raise BadInput(where, "has no output", "Export the model again")
+        results = _import_node(ctx, node, problems)
+        for position, name in enumerate(node.outputs):
+            item = results[position] if position < len(results) else None
+            if item is None and name in read:
+                problems.append(Problem(str(node), f"its output '{name}' is not carried", "Use its first output"))
+            if name:
+                ctx.known[name] = Poison() if item is None else _noted(ctx, name, item)
+    outputs = [import_output(ctx, port, problems) for port in model.outputs]
     if problems:
         raise UnsupportedModel(problems)
     graph = ctx.builder.graph(model.name, [output for output in outputs if output is not None])
@@ -114,91 +182,40 @@ def _check_inputs(graph: Graph, model: OnnxModel) -> None:
         )
 
 
-def _import_node(ctx: Context, node: Node, problems: list[Problem]) -> Known:
+def _import_node(ctx: Context, node: Node, problems: list[Problem]) -> tuple[Known | None, ...]:
+    """What is known of each output; None where it is not carried."""
     known = [ctx.known[name] for name in node.inputs if name]
-    constant = node.kind not in QONNX_OPS and all(
+    constant = node.kind not in OWN_CONSTANTS and all(
         isinstance(item, Const) or (isinstance(item, Poison) and item.constant) for item in known
     )
+    nothing = (Poison(constant),) * len(node.outputs)
     try:
+        importer = None if constant or node.kind in ASK_SHAPE else _importer(node)
         if not node.outputs or not node.outputs[0]:
-            refuse(str(node), "has no output", "Export the model again")
+            refuse(str(node), "has no first output", "Export the model again")
         if constant and "" in node.inputs[: len(known)]:
             refuse(str(node), "leaves out an input between others", "Simplify the model: python -m onnxsim")
-        importer = None if constant or node.kind == "Shape" else _importer(node)
+        check_node(node, ctx.opset)
         if any(isinstance(item, Poison) for item in known):
-            return Poison(constant)
+            return nothing
         if importer is not None:
-            return importer(ctx, node)
-        folded = fold(node, [_as_const(ctx, item) for item in known], ctx.room)
+            found = importer(ctx, node)
+            return found if isinstance(found, tuple) else (found,)
+        folded = fold(node, [as_const(ctx, name) for name in node.inputs if name], ctx.room)
         ctx.spend(node, folded.values.size)
-        return folded
+        return (folded,)
     except RefusedNodeError as refusal:
-        problems.append(refusal.problem)
-        return Poison(constant)
+        bare = refusal.problem.where == f"node '{node.name}'"
+        problems.append(replace(refusal.problem, where=str(node)) if bare else refusal.problem)
+        return nothing
 
 
 def _importer(node: Node) -> Importer:
-    importer = QONNX_OPS.get(node.kind) if node.domain in QONNX_DOMAINS else None
-    if importer is None and node.domain in ONNX_DOMAINS:
-        importer = ONNX_OPS.get(node.kind)
-    if importer is None:
-        domain = f" of domain '{node.domain}'" if node.domain else ""
-        refuse(str(node), f"operator {node.kind}{domain} cannot be carried exactly", _advice(node.kind))
-    return importer
-
-
-def _as_const(ctx: Context, item: Known) -> Const:
-    """The item; of an activation, whose shape alone is asked for, a batch of one of no memory."""
-    if isinstance(item, Value):
-        return Const(np.broadcast_to(np.False_, (1, *ctx.shape(item))))
-    assert isinstance(item, Const)
-    return item
-
-
-_ADVICE = {
-    "Softmax": "Leave it out: the largest logit is the largest probability",
-    "LogSoftmax": "Leave it out: the largest logit is the largest probability",
-    "Sigmoid": "Use ReLU before a quantiser, or leave a last sigmoid out and compare the logit with 0",
-    "Tanh": "Use ReLU or a hard tanh before a quantiser",
-    "MultiThreshold": "Export QONNX with Quant nodes, before FINN's streamlining",
-    "QuantizeLinear": "Export QONNX: brevitas.export.export_qonnx",
-    "DequantizeLinear": "Export QONNX: brevitas.export.export_qonnx",
-    "FloatQuant": "Use integer quantisers: minifloats are not fixed point",
-    "Trunc": "Use an AveragePool followed by a quantiser instead of TruncAvgPool2d",
-}
-
-
-def _advice(kind: str) -> str:
-    carried = ", ".join(sorted([*ONNX_OPS, *QONNX_OPS]))
-    return _ADVICE.get(kind, f"Carried are: {carried}")
-
-
-def _input(ctx: Context, port: Port) -> Value:
-    where = f"input '{port.name}'"
-    if port.shape is None or len(port.shape) < 2 or any(n is None for n in port.shape[1:]):
-        refuse(where, f"has the shape {port.shape}", "Export it with fixed dimensions, (N, ...), N being the batch")
-    shape = tuple(n for n in port.shape[1:] if n is not None)
-    if prod(shape) > MAX_INPUT_ELEMENTS:
-        refuse(where, f"has {prod(shape)} elements", f"At most {MAX_INPUT_ELEMENTS} are carried")
-    value = Value(ctx.builder.add_input(port.name, shape), (), 0, raw=True)
-    kind = _integer_type(port)
-    if kind is None:
-        return value
-    signed, bits = kind
-    low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
-    exact = Quantizer((ONE,), 0, low, high, signed, bits, QonnxRounding.ROUND, False, 0)
-    return close(ctx.builder, value, exact, where, port.name)
-
-
-def _integer_type(port: Port) -> tuple[bool, int] | None:
-    """(signed, bits) of an input that is declared to hold integers, by its element type or a QONNX annotation."""
-    if port.elem_type in INTEGER_INPUTS:
-        return INTEGER_INPUTS[port.elem_type]
-    name = port.datatype or ""
-    for prefix, signed in (("UINT", False), ("INT", True)):
-        if name.startswith(prefix) and name[len(prefix) :].isdigit() and 1 <= int(name[len(prefix) :]) <= 32:
-            return signed, int(name[len(prefix) :])
-    return (True, 2) if name in ("BIPOLAR", "TERNARY") else None
+    for domains, table in TABLES:
+        if node.domain in domains and node.kind in table:
+            return table[node.kind]
+    domain = f" of domain '{node.domain}'" if node.domain else ""
+    refuse(str(node), f"operator {node.kind}{domain} cannot be carried exactly", advice(node.kind, node.domain))
 
 
 def _noted(ctx: Context, name: str, item: Known) -> Known:
@@ -213,27 +230,3 @@ def _noted(ctx: Context, name: str, item: Known) -> Known:
     if len(item.steps) == 1:
         ctx.builder.pending.setdefault((item.tensor, item.steps[0]), name)
     return item
-
-
-def _output(ctx: Context, port: Port, problems: list[Problem]) -> Output | None:
-    item, where = ctx.known[port.name], f"output '{port.name}'"
-    if isinstance(item, Poison):
-        return None
-    if isinstance(item, Const):
-        problems.append(Problem(where, "is a constant", "Remove it from the model"))
-        return None
-    only = item.steps[0] if len(item.steps) == 1 and not item.raw else None
-    try:
-        tensor, unit = integers(ctx.builder, item, where, port.name)
-    except RefusedNodeError as refusal:
-        if isinstance(only, Affine):  # scales that differ by channel stay at the border: the host applies them
-            lsb = _lsb(ctx, item.tensor)
-            return Output(item.tensor, port.name, tuple(s * lsb for s in only.scale), only.offset, item.axis)
-        problems.append(refusal.problem)
-        return None
-    ctx.builder.set_source(tensor, port.name, unit)
-    return Output(tensor, port.name, (unit * _lsb(ctx, tensor),), (ZERO,), 0)
-
-
-def _lsb(ctx: Context, tensor: str) -> Fraction:
-    return Fraction(2) ** -ctx.builder.type(tensor).fraction

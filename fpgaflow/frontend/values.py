@@ -6,6 +6,7 @@ steps and asks, for each output level, from which integer on that level is reach
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import isqrt
@@ -45,8 +46,47 @@ class Clamp:
     low: Fraction | None
     high: Fraction | None
 
+    @property
+    def per_channel(self) -> bool:
+        return False
 
-Step = Affine | Clamp
+
+@dataclass(frozen=True)
+class Leaky:
+    """x where x is not negative, else x × slope; one slope for all channels or one per channel."""
+
+    slope: Fractions
+
+    @property
+    def per_channel(self) -> bool:
+        return len(self.slope) > 1
+
+
+@dataclass(frozen=True)
+class Function:
+    """A real function of `fpgaflow.frontend.functions`, by its name there, with its parameter if it has one."""
+
+    kind: str
+    parameter: Fraction = ZERO
+
+    @property
+    def per_channel(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class Product:
+    """The product of what two chains of steps make of the same argument."""
+
+    left: tuple[Step, ...]
+    right: tuple[Step, ...]
+
+    @property
+    def per_channel(self) -> bool:
+        return any(step.per_channel for step in (*self.left, *self.right))
+
+
+Step = Affine | Clamp | Leaky | Function | Product
 RELU = Clamp(ZERO, None)
 
 
@@ -61,6 +101,17 @@ class Value:
     steps: tuple[Step, ...]
     axis: int
     raw: bool = False  # a model input that no quantiser has read yet: the steps start from the user's real numbers
+
+    @property
+    def per_channel(self) -> bool:
+        return any(step.per_channel for step in self.steps)
+
+    @property
+    def affine(self) -> Affine | None:
+        """All that is pending, if it is one affine step or none."""
+        if not self.steps:
+            return Affine((ONE,), (ZERO,))
+        return self.steps[0] if len(self.steps) == 1 and isinstance(self.steps[0], Affine) else None
 
     @property
     def unit(self) -> Fraction | None:
@@ -83,6 +134,11 @@ class Const:
     scale: np.ndarray | None = None  # float64 holding the exact float32 scales, same rank
     width: int | None = None  # bits the quantiser declares
     signed: bool = True
+    probed: np.ndarray | None = None  # the values again for another batch size, where they come from a runtime shape
+
+    @property
+    def needs_batch(self) -> bool:
+        return self.probed is not None and not np.array_equal(self.values, self.probed)
 
     @property
     def exact(self) -> Fractions:
@@ -118,8 +174,7 @@ def broadcast(left: Fractions, right: Fractions) -> list[tuple[Fraction, Fractio
 def with_affine(value: Value, scale: Fractions, offset: Fractions, axis: int) -> Value | None:
     """`value` × scale + offset, merged into its last step; None where per-channel steps of two axes would meet."""
     per_channel = len(scale) > 1 or len(offset) > 1
-    pending = any(isinstance(step, Affine) and step.per_channel for step in value.steps)
-    if per_channel and pending and axis != value.axis:
+    if per_channel and value.per_channel and axis != value.axis:
         return None
     kept_axis = axis if per_channel else value.axis
     steps = value.steps
@@ -137,6 +192,25 @@ def with_affine(value: Value, scale: Fractions, offset: Fractions, axis: int) ->
 
 def _shortened(entries: Fractions) -> Fractions:
     return entries[:1] if len(set(entries)) == 1 else entries
+
+
+def map_channels(steps: tuple[Step, ...], function: Callable[[Fractions], Fractions]) -> tuple[Step, ...]:
+    """The steps with the function of every per-channel list of entries in its place."""
+
+    def each(entries: Fractions) -> Fractions:
+        return function(entries) if len(entries) > 1 else entries
+
+    def one(step: Step) -> Step:
+        match step:
+            case Affine():
+                return Affine(each(step.scale), each(step.offset))
+            case Leaky():
+                return Leaky(each(step.slope))
+            case Product():
+                return Product(map_channels(step.left, function), map_channels(step.right, function))
+        return step
+
+    return tuple(map(one, steps))
 
 
 def is_power_of_two(value: Fraction) -> bool:
@@ -172,51 +246,3 @@ def inverse_sqrt(value: Fraction) -> Fraction:
     root = Fraction(isqrt(value.numerator << 2 * SQRT_BITS), 1 << SQRT_BITS)
     below = Fraction(isqrt(value.denominator << 2 * SQRT_BITS), 1 << SQRT_BITS)
     return below / root
-
-
-@dataclass(frozen=True)
-class Condition:
-    """sign × x >= edge, or > where strict."""
-
-    sign: int
-    edge: Fraction
-    strict: bool
-
-
-def invert(steps: tuple[Step, ...], channel: int, edge: Fraction, strict: bool) -> Condition | bool:
-    """From a condition on the last step's result, (v >= edge) or (v > edge), to one on the first step's argument.
-
-    Returns:
-        The condition, or True where it always holds, False where it never does.
-    """
-    sign = 1
-    for step in reversed(steps):
-        if isinstance(step, Clamp):
-            low, high = (step.low, step.high) if sign > 0 else (_negated(step.high), _negated(step.low))
-            if low is not None and (low > edge or (low == edge and not strict)):
-                return True
-            if high is not None and (high < edge or (high == edge and strict)):
-                return False
-            continue
-        scale = step.scale[channel % len(step.scale)]
-        offset = step.offset[channel % len(step.offset)]
-        if scale == 0:
-            constant = sign * offset
-            return constant > edge if strict else constant >= edge
-        # sign (scale x + offset) >= edge  <=>  sign' x >= (edge - sign offset) / |scale|
-        edge = (edge - sign * offset) / abs(scale)
-        sign = sign if scale > 0 else -sign
-    return Condition(sign, edge, strict)
-
-
-def _negated(value: Fraction | None) -> Fraction | None:
-    return None if value is None else -value
-
-
-def channel_sign(steps: tuple[Step, ...], channel: int) -> int:
-    """-1 where the steps fall as their argument rises, else +1."""
-    sign = 1
-    for step in steps:
-        if isinstance(step, Affine) and step.scale[channel % len(step.scale)] < 0:
-            sign = -sign
-    return sign

@@ -40,28 +40,45 @@ def quantised(*shape: int) -> tuple[Net, str]:
 
 def test_every_refused_node_is_named_at_once() -> None:
     net, x = quantised(4)
-    a = net.node("Softmax", x)
-    b = net.node("Tanh", x)
+    a = net.node("LogSoftmax", x)
+    b = net.node("Det", x)
     c = net.quant(x, -1.0, 4)
     d = net.node("MatMul", x, net.const(normal(1, 4, 2)))
-    e = net.node("MatMul", x, x)
+    e = net.node("MatMul", x, net.quant(normal(1, 5, 2), 0.5, 4))
     after = net.node("Add", a, d)  # what reads a refused node is not reported again
     found = problems(net, after, b, c, e)
     assert [line.split(":")[0] for line in found] == [
-        "node 'n.softmax1' (Softmax)",
-        "node 'n.tanh2' (Tanh)",
+        "node 'n.logsoftmax1' (LogSoftmax)",
+        "node 'n.det2' (Det)",
         "node 'n.quant3' (Quant)",
         "node 'n.matmul4' (MatMul)",
-        "node 'n.matmul5' (MatMul)",
+        "node 'n.matmul6' (MatMul)",
     ]
-    assert "floating point" in found[3] and "two activations" in found[4]
+    assert "floating point" in found[3]
 
 
-def test_unknown_operators_say_what_is_carried() -> None:
+@pytest.mark.parametrize(
+    ("kind", "domain", "fix"),
+    [
+        ("MVAU_hls", "finn.custom_op.fpgadataflow.hls", "from before FINN's conversion"),
+        ("FloatQuant", "onnx.brevitas", "Use integer quantisers"),
+        ("QLinearAdd", "com.microsoft", "QuantFormat.QDQ"),
+        ("LSTM", "", "fpgaflow.Simulator"),
+        ("DynamicQuantizeLinear", "", "quantize_static"),
+        ("Loop", "", "without control flow"),
+        ("InstanceNormalization", "", "batch normalisation"),
+        ("Det", "", "layers that are carried"),
+    ],
+)
+def test_unknown_operators_say_what_to_do(kind: str, domain: str, fix: str) -> None:
     net, x = quantised(4)
-    y = net.node("MVAU_hls", x, domain="finn.custom_op.fpgadataflow.hls", weirdness=[1.5])
-    with pytest.raises(UnsupportedModel, match=r"of domain 'finn\.custom_op.fpgadataflow\.hls'.*MatMul, MaxPool, Mul"):
+    y = net.node(kind, x, domain=domain, weirdness=[1.5])
+    with pytest.raises(UnsupportedModel) as caught:
         graph_of(net.model(y))
+    (problem,) = caught.value.problems
+    assert problem.where == f"node 'n.{y}' ({kind})" and fix in problem.fix
+    of_domain = f" of domain '{domain}'" if domain else ""
+    assert problem.found == f"operator {kind}{of_domain} cannot be carried exactly"
 
 
 @pytest.mark.parametrize("kind", ["Quant", "Conv"])
@@ -168,7 +185,6 @@ def test_input_quantisers(mode: str, zero: int) -> None:
 @pytest.mark.parametrize(
     "before",
     [
-        lambda net: net.node("Relu", "x"),
         lambda net: net.node("Mul", "x", net.const(-1.0)),
         lambda net: net.node("Mul", "x", net.const(0.0)),
         lambda net: net.node("Mul", "x", net.const([1.0, 2.0, 3.0])),
@@ -179,12 +195,6 @@ def test_input_quantisers(mode: str, zero: int) -> None:
 def test_arithmetic_on_an_unquantised_input(before: Callable[[Net], str]) -> None:
     net = Net(3)
     problems(net, net.quant(before(net), 0.5, 4))
-
-
-def test_too_many_thresholds() -> None:
-    net, x = quantised(3)
-    y = net.node("MatMul", x, net.quant(normal(1, 3, 2), 0.5, 4))
-    assert "16-bit quantiser" in one_problem(net, net.quant(y, 0.3, 16))
 
 
 # Constants
@@ -295,13 +305,11 @@ def test_text_in_a_constant() -> None:
         ({"kernel_shape": [2, 2], "strides": [0, 1]}, "strides"),
         ({"kernel_shape": [2, 2], "strides": [1, 1, 1]}, "strides"),
         ({"kernel_shape": [2, 2], "strides": "12"}, "strides"),
-        ({"kernel_shape": [2, 2], "dilations": [2, 2]}, "dilated"),
         ({"kernel_shape": [2, 2], "pads": [-1, 0, 0, 0]}, "pads"),
         ({"kernel_shape": [2, 2], "pads": [1, 1]}, "pads"),
-        ({"kernel_shape": [2, 2], "pads": [2**40] * 4, "count_include_pad": 1}, "too large"),
+        ({"kernel_shape": [2, 2], "pads": [2**40] * 4}, "too large"),
         ({"kernel_shape": [2, 2], "auto_pad": "SAME"}, "auto_pad 'SAME'"),
         ({"kernel_shape": [2, 2], "strides": [0, 0], "auto_pad": "SAME_UPPER"}, "strides"),
-        ({"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}, "ceil_mode"),
         ({"kernel_shape": [2, 2], "ceil_mode": [1]}, "ceil_mode"),
     ],
 )
@@ -309,14 +317,6 @@ def test_text_in_a_constant() -> None:
 def test_windows(kind: str, attributes: dict[str, Any], message: str) -> None:
     net, x = quantised(1, 4, 4)
     assert message in one_problem(net, net.node(kind, x, **attributes))
-
-
-def test_padding_that_a_pool_cannot_carry() -> None:
-    net, x = quantised(1, 4, 4)
-    places = {"kernel_shape": [2, 2], "pads": [1, 1, 1, 1]}
-    assert "max pooling with padding" in one_problem(net, net.node("MaxPool", x, **places))
-    net, x = quantised(1, 4, 4)
-    assert "windows of different sizes" in one_problem(net, net.node("AveragePool", x, **places))
 
 
 @pytest.mark.parametrize(
@@ -356,7 +356,7 @@ def test_reshapes(target: list[int]) -> None:
     assert "(Reshape)" in one_problem(net, net.shaped(x, *target))
 
 
-@pytest.mark.parametrize("perm", [[1, 0, 2], [0, 1], [0, 1, 1], [2, 1, 0], "012"])
+@pytest.mark.parametrize("perm", [[1, 0, 2], [0, 1], [0, 1, 1], [2, 1, 0]])
 def test_transposes(perm: Any) -> None:
     net, x = quantised(3, 4)
     assert "permutation" in one_problem(net, net.node("Transpose", x, perm=perm))
@@ -369,12 +369,6 @@ def test_transposes(perm: Any) -> None:
 def test_squeezes(kind: str, axes: list[int]) -> None:
     net, x = quantised(3, 1)
     assert f"({kind})" in one_problem(net, net.node(kind, x, net.const(axes, np.int64)))
-
-
-def test_a_reshape_across_per_channel_scales() -> None:
-    net, x = quantised(4, 2, 3)
-    y = net.node("Mul", x, net.const(np.arange(1.0, 5).reshape(4, 1, 1)))
-    assert "across an axis with per-channel scales" in one_problem(net, net.shaped(y, 1, 2, 2, 6))
 
 
 @pytest.mark.parametrize("shape", [None, (), (None,), ("H", "W"), (2**20, 2**20)])
@@ -412,7 +406,7 @@ def test_a_second_output_is_not_lost(read_by: str) -> None:
 def test_max_pool_with_indices() -> None:
     net, x = quantised(1, 4, 4)
     net.nodes.append(helper.make_node("MaxPool", [x], ["y", "where"], name="pool", kernel_shape=[2, 2]))
-    assert "indices" in one_problem(net, "y")
+    assert one_problem(net, "where") == "node 'pool' (MaxPool): its output 'where' is not carried"
 
 
 @pytest.mark.parametrize(
@@ -426,7 +420,7 @@ def test_inputs_left_out(kind: str, inputs: tuple[str, ...]) -> None:
     net.nodes.append(helper.make_node(kind, given_, ["y"], name="short", domain=DOMAIN if "Quant" in kind else ""))
     if kind == "Relu" and inputs[:1] == ("x0",):
         assert graph_of(net.model("y")).ops
-    elif kind == "Shape" and "x0" in inputs:
+    elif kind == "Shape" and inputs[:1] == ("x0",):
         assert problems(net, "y", x) == ["output 'y': is a constant"]
     else:
         assert "short" in "".join(problems(net, "y", x))
@@ -436,7 +430,7 @@ def test_inputs_left_out(kind: str, inputs: tuple[str, ...]) -> None:
 def test_nodes_without_a_first_output(outputs: tuple[str, ...]) -> None:
     net, x = quantised(2)
     net.nodes.append(helper.make_node("Relu", [x], list(outputs), name="mute"))
-    assert "node 'mute' (Relu): has no output" in one_problem(net, x)
+    assert "node 'mute' (Relu): has no first output" in one_problem(net, x)
 
 
 # Anything at all
@@ -530,3 +524,45 @@ def test_bytes_changed_at_random(data: st.DataObject) -> None:
             case _:
                 content[at:at] = content[at : at + 30]
     load_bytes(bytes(content))
+
+
+def test_a_batch_beyond_any_memory() -> None:
+    net = Net()
+    net.inputs.append(helper.make_tensor_value_info("x", TensorProto.FLOAT, [2**62, 2]))
+    shape = net.node("Shape", "x")
+    assert "is declared for a batch of" in "".join(problems(net, net.quant("x", 0.5, 4), shape))
+
+
+# Nodes that are not written as their operator is defined
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "message"),
+    [
+        ("Conv", {"stride": [2, 2]}, "an attribute 'stride' that Conv of opset 17 does not have"),
+        ("Conv", {"strides": 2}, "attribute strides = 2 is of the wrong type"),
+        ("Conv", {"auto_pad": 1}, "attribute auto_pad = 1 is of the wrong type"),
+        ("AveragePool", {"kernel_shape": [2, 2], "dilations": [2, 2]}, "of opset 17 does not have"),
+        ("AveragePool", {}, "no attribute 'kernel_shape', which AveragePool needs"),
+        ("LeakyRelu", {"alpha": 1}, "attribute alpha = 1 is of the wrong type"),
+        ("Transpose", {"perm": "0123"}, "attribute perm = '0123' is of the wrong type"),
+        ("Concat", {}, "no attribute 'axis', which Concat needs"),
+    ],
+)
+def test_attributes_that_nobody_defines(kind: str, attributes: dict[str, Any], message: str) -> None:
+    net, x = quantised(1, 4, 4)
+    inputs = (x, net.const(np.ones((1, 1, 2, 2)))) if kind in ("Conv", "Concat") else (x,)
+    assert message in one_problem(net, net.node(kind, *inputs, **attributes))
+
+
+@pytest.mark.parametrize("kind", ["Quant", "MultiThreshold", "Trunc"])
+def test_misspelt_attributes_of_qonnx(kind: str) -> None:
+    net, x = quantised(3)
+    inputs = {"Quant": (0.5, 0, 4), "MultiThreshold": ([[0.0]],), "Trunc": (0.25, 0, 4, 3)}[kind]
+    y = net.node(kind, x, *map(net.const, inputs), domain=DOMAIN, rounding="FLOOR")
+    assert f"an attribute 'rounding' that {kind} does not have" in one_problem(net, y)
+
+
+def test_too_many_inputs() -> None:
+    net, x = quantised(3)
+    assert "2 inputs, where 1 to 1 belong" in one_problem(net, net.node("Relu", x, x))

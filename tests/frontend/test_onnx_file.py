@@ -217,11 +217,85 @@ def test_raw_data_of_another_size(tmp_path: Path, data: bytes) -> None:
     refused(written(net.model("y"), tmp_path), "initialiser 'w'.*do not fit")
 
 
-@pytest.mark.parametrize("kind", [0, TensorProto.STRING, TensorProto.COMPLEX64, TensorProto.INT4, 99])
-def test_other_element_types(tmp_path: Path, kind: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (0, "UNDEFINED"),
+        (TensorProto.STRING, "STRING"),
+        (TensorProto.COMPLEX64, "COMPLEX64"),
+        (TensorProto.BFLOAT16, "BFLOAT16"),
+        (TensorProto.FLOAT8E4M3FN, "FLOAT8E4M3FN"),
+        (TensorProto.FLOAT4E2M1, "FLOAT4E2M1"),
+        (99, "99"),
+    ],
+)
+def test_other_element_types(tmp_path: Path, kind: int, name: str) -> None:
     net = simple()
     net.initialisers[-1].data_type = kind
-    refused(written(net.model("y"), tmp_path), f"initialiser 'w': is of ONNX element type {kind}")
+    refused(written(net.model("y"), tmp_path), f"initialiser 'w': is of ONNX element type {name}\\.")
+
+
+@pytest.mark.parametrize("kind", [TensorProto.INT4, TensorProto.UINT4])
+def test_four_bits(tmp_path: Path, kind: int) -> None:
+    """Two to a byte, and no byte more or less; numpy would cut or fill."""
+    for raw in (True, False):
+        net = simple()
+        stored = helper.make_tensor("w", kind, [2, 2], b"\x21\x43" if raw else [1, 2, 3, 4], raw=raw)
+        net.initialisers[-1] = stored
+        assert read_model(written(net.model("y"), tmp_path)).constants["w"].astype(int).tolist() == [[1, 2], [3, 4]]
+        if raw:
+            stored.raw_data = b"\x21\x43\x00"
+        else:
+            stored.int32_data.append(0)
+        refused(written(net.model("y"), tmp_path), "initialiser 'w'.*do not fit")
+
+
+@pytest.mark.parametrize(("version", "message"), [(0, "IR version 0"), (2, "IR version 2"), (99, "IR version 99")])
+def test_ir_versions(tmp_path: Path, version: int, message: str) -> None:
+    model = simple().model("y")
+    model.ir_version = version
+    refused(written(model, tmp_path), message)
+
+
+@pytest.mark.parametrize("opset", range(9, 27))
+def test_every_opset(tmp_path: Path, opset: int) -> None:
+    model = simple().model("y", opset=opset)
+    model.ir_version = 14
+    assert read_model(written(model, tmp_path)).opset == opset
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    """In any place where a name stands."""
+    whole = simple().model("y").SerializeToString()
+    for name in (b"MatMul", b"n.quant0", b"narrow", DOMAIN.encode(), b"quant0", b"net"):
+        path = tmp_path / "model.onnx"
+        path.write_bytes(whole.replace(name, b"\xff" * len(name)))
+        refused(path, "holds a name that is no UTF-8 text")
+
+
+def test_an_attribute_given_twice(tmp_path: Path) -> None:
+    model = simple().model("y")
+    model.graph.node[0].attribute.append(helper.make_attribute("narrow", 1))
+    refused(written(model, tmp_path), "gives an attribute twice")
+
+
+def test_an_operator_set_imported_twice(tmp_path: Path) -> None:
+    model = simple().model("y")
+    model.opset_import.append(helper.make_opsetid("", 9))
+    refused(written(model, tmp_path), "imports an operator set twice")
+
+
+def test_ports_without_a_name(tmp_path: Path) -> None:
+    model = simple().model("y")
+    model.graph.output.add()
+    refused(written(model, tmp_path), "two outputs share a name, or one has none")
+
+
+def test_a_shape_beyond_its_data(tmp_path: Path) -> None:
+    """It takes no memory to say so."""
+    net = simple()
+    net.initialisers[-1].dims[:] = [2**40, 2**20]
+    refused(written(net.model("y"), tmp_path), "initialiser 'w'.*do not fit its shape")
 
 
 # External data

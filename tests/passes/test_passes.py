@@ -174,7 +174,7 @@ def test_channels_first_lenet_has_no_transpose_inside() -> None:
     graph = run_passes(imported(lenet().model("y")))
     moves = [op for op in graph.ops if isinstance(op, Transpose)]
     assert [op.inputs for op in moves] == [("x",)]
-    assert kinds(graph)[1:] == [Conv, Cast, Pool, Conv, Threshold, Pool, Threshold, Reshape, Dense, Threshold, Dense]
+    assert kinds(graph)[1:] == [Conv, Cast, Pool, Conv, Threshold, Pool, Cast, Reshape, Dense, Threshold, Dense]
 
 
 def test_one_channel_needs_no_transpose() -> None:
