@@ -89,6 +89,7 @@ _ROUND: dict[str, Callable[[Fraction], int]] = {
     "FLOOR": floor,
     "UP": lambda v: _sign(v) * ceil(abs(v)),
     "DOWN": lambda v: _sign(v) * floor(abs(v)),
+    "ROUND_TO_ZERO": lambda v: _sign(v) * floor(abs(v)),  # Brevitas' name of DOWN
     "HALF_UP": lambda v: _sign(v) * floor(abs(v) + _HALF),
     "HALF_DOWN": lambda v: _sign(v) * ceil(abs(v) - _HALF),
 }
@@ -99,6 +100,7 @@ _ROUND_FLOAT32: dict[str, Callable[[Array], Array]] = {
     "FLOOR": np.floor,
     "UP": lambda v: np.sign(v) * np.ceil(np.abs(v)),
     "DOWN": np.fix,
+    "ROUND_TO_ZERO": np.fix,
     "HALF_UP": lambda v: np.sign(v) * np.floor(np.abs(v) + np.float32(0.5)),
     "HALF_DOWN": lambda v: np.sign(v) * np.ceil(np.abs(v) - np.float32(0.5)),
 }

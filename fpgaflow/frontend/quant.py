@@ -14,6 +14,7 @@ from fpgaflow.frontend.refuse import refuse
 from fpgaflow.frontend.values import Const, Value, fractions
 
 MAX_WIDTH = 32
+_BREVITAS_MODES = {"ROUND_TO_ZERO": "DOWN"}  # Brevitas' name of a mode, which QONNX has under another one
 _SYMMETRIC = "Use a zero-point of 0 (Brevitas: Int8ActPerTensorFloat; QKeras quantisers have it)"
 _SCALES = "Use one scale, or one per output channel (Brevitas: scaling_per_output_channel=True)"
 
@@ -43,7 +44,8 @@ def positive_scale(node: Node, const: Const) -> np.ndarray:
 
 
 def rounding_mode(node: Node, default: QonnxRounding) -> QonnxRounding:
-    mode = str(node.attributes.get("rounding_mode", default.value)).upper()
+    given = str(node.attributes.get("rounding_mode", default.value)).upper()
+    mode = _BREVITAS_MODES.get(given, given)
     if mode not in QonnxRounding.__members__:
         names = ", ".join(QonnxRounding.__members__)
         refuse(str(node), f"rounding mode '{mode}'", f"Use one of {names}")

@@ -185,8 +185,6 @@ def every_case() -> Iterator[Case]:
 def refusal(case: Case, model: onnx.ModelProto) -> str | None:
     """What a refusal of this case says; None where it has to be carried."""
     layer, quantiser, _ = case
-    if quantiser == "round to zero":  # Brevitas writes a mode that QONNX does not define
-        return "rounding mode 'ROUND_TO_ZERO'"
     if quantiser == "zero-point per channel":
         return "a zero-point that is not one whole number"
     if layer == "input" and quantiser == "ceil":
