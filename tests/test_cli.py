@@ -234,11 +234,11 @@ def test_simulate_explains(fpga: Any, project: Path) -> None:
     counts = simulator.count_overflows(data["x"])
     assert ran.json["overflows"] == {name: asdict(count) for name, count in counts.items()}
     assert [op["name"] for op in ran.json["explain"]] == [op.name for op in simulator.explain()]
-    assert {op["arithmetic"] for op in ran.json["explain"]} == {"float32"}
+    assert [op["arithmetic"] for op in ran.json["explain"]] == [op.arithmetic.value for op in simulator.explain()]
     text = fpga(*arguments).out
     for op in simulator.explain():
         line = next(line for line in text.splitlines() if line.startswith(f"{op.name} "))
-        assert "float32" in line and str(op.result) in line
+        assert op.arithmetic.value in line and str(op.result) in line
         assert op.name not in counts or f"{counts[op.name].values:,}" in line
 
 

@@ -93,7 +93,10 @@ def networks(kind: str, pool: int) -> st.SearchStrategy[Network]:
 
 def drawn(each: int, number: int) -> list[Network]:
     """`each` networks that begin with a family, for every family, by the seed `number`: the same each time."""
-    return [network for kind in FAMILIES for network in _drawn(kind, each, number)]
+    seeds = range(number * len(FAMILIES), (number + 1) * len(FAMILIES))  # one for all would draw the same tails
+    return [
+        network for kind, each_seed in zip(FAMILIES, seeds, strict=True) for network in _drawn(kind, each, each_seed)
+    ]
 
 
 def _drawn(kind: str, count: int, number: int) -> list[Network]:
