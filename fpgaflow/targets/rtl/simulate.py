@@ -18,7 +18,7 @@ from fpgaflow.targets.interface import Interface, pack, unpack
 from fpgaflow.targets.rtl.top import TOP
 from fpgaflow.targets.rtl.yosys import run_yosys
 
-_BENCH = Path(__file__).with_name("bench.cpp")
+BENCH = Path(__file__).with_name("bench.cpp")
 _PROGRAM = "bench"
 # Registers with enables, and no names for a debugger: a tenth of the time in g++.
 _CXXRTL = ("proc", "flatten", "opt_expr", "opt_dff", "opt_clean", "write_cxxrtl -g0 design.cpp")
@@ -67,7 +67,7 @@ class RtlSimulation:
 
     def __init__(self, verilog: Mapping[str, str], interface: Interface, folder: Path) -> None:
         self.interface, self.folder = interface, folder
-        state = hashlib.sha256(_BENCH.read_bytes())
+        state = hashlib.sha256(BENCH.read_bytes())
         for name in sorted(verilog):
             state.update(f"{name}\0{verilog[name]}\0".encode())
         self._program, digest = folder / _PROGRAM, folder / "digest"
@@ -129,7 +129,7 @@ def _compile(verilog: Mapping[str, str], folder: Path) -> None:
     import pyosys
 
     runtime = Path(pyosys.__file__).parent / "share" / "include" / "backends" / "cxxrtl" / "runtime"
-    argv = [compiler, "-std=c++14", "-O1", f"-I{runtime}", "-I.", str(_BENCH.resolve()), "-o", _PROGRAM]
+    argv = [compiler, "-std=c++14", "-O1", f"-I{runtime}", "-I.", str(BENCH.resolve()), "-o", _PROGRAM]
     done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
     write_atomic(folder / "compile.log", done.stdout + done.stderr)
     if done.returncode != 0:

@@ -20,7 +20,7 @@ from fpgaflow.targets.rtl.layers import layer_of
 from fpgaflow.targets.rtl.stream import Beat, Chain
 from fpgaflow.targets.rtl.threshold import Comparators, Search
 from tests.graphs import fixed_types, one_op
-from tests.targets.hls.hls_graphs import S6, U4, Net, integers
+from tests.targets.hls.hls_graphs import S6, U4, Net
 from tests.targets.rtl.harness import as_beats, elements_of, expected, inputs_of, run_stage, run_streams
 
 
@@ -156,7 +156,7 @@ def test_a_sum_pool_with_padding() -> None:
 def test_thresholds(search: bool, levels: int, shape: tuple[int, ...], axis: int, signed: bool) -> None:
     net = Net(np.random.default_rng(levels))
     source = FixedType(signed, 5, 1)
-    rows = np.sort(integers(net.rng, (shape[axis] if levels != 3 else 1, levels), FixedType(True, 7, 0)), axis=1)
+    rows = np.sort(net.rng.integers(-64, 64, (shape[axis] if levels != 3 else 1, levels)), axis=1)
     signs = None if levels == 7 else net.rng.choice([-1, 1], shape[axis])
     result = FixedType(True, 6, 0)
     net.output(net.threshold(net.input(shape, source), rows, result, axis, signs, -2 if levels == 10 else 1, 3))
