@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -15,11 +16,12 @@ import numpy as np
 from fpgaflow.build_folder import CSIM, QONNX, manifest_of
 from fpgaflow.building import CSIM_SAMPLES, QONNX_SAMPLES, folded_options
 from fpgaflow.compare_bits import Mismatches, count_different, float32_is_exact, output_integers
-from fpgaflow.errors import FpgaflowError
+from fpgaflow.errors import FpgaflowError, MissingTool
 from fpgaflow.frontend.executor import run_qonnx
 from fpgaflow.ir.graph import Graph, Output
 from fpgaflow.ir.store import load_graph
 from fpgaflow.passes.rewrite import without_dead
+from fpgaflow.project import Flow
 from fpgaflow.samples import Samples, accuracy, generated_samples, load_samples
 from fpgaflow.sim.fixed_point import dequantise
 from fpgaflow.sim.run import Engine, Simulator
@@ -81,7 +83,7 @@ class Validation:
 
 
 def validate(folder: Path, data: Path | None, notify: Notify) -> Validation:
-    """Compares QONNX's executor, the reference and the fast simulator, and hls4ml's compiled C++ on a build's samples.
+    """Compares QONNX's executor, the reference and fast simulator, and hls4ml's C++ or the RTL on a build's samples.
 
     Args:
         folder: what `fpgaflow build` wrote.
@@ -115,8 +117,18 @@ def validate(folder: Path, data: Path | None, notify: Notify) -> Validation:
     ways += [exact, fast]
     steps.append(_step(exact, fast, lambda row: _first_difference(reference, simulator, samples.x[row : row + 1])))
 
-    notify("hls4ml C simulation")
     x = samples.x[:CSIM_SAMPLES]
+    float_accuracy = manifest.get("accuracy", {}).get("float")
+    if manifest.get("flow") == Flow.RTL:
+        notify("RTL simulation")
+        try:
+            ways.append(_way("rtl", _rtl_outputs(graph, folder, x), graph, samples))
+            steps.append(_step(fast, ways[-1], lambda _: None))
+        except FpgaflowError as error:
+            skipped.append(f"rtl: {error}")
+        return Validation(len(samples), samples.source, float_accuracy, tuple(ways), tuple(steps), tuple(skipped))
+
+    notify("hls4ml C simulation")
     try:
         options = folded_options(manifest["folding"], manifest["part"])
         firmware = _Firmware(graph, options, simulator, x, notify)
@@ -128,8 +140,15 @@ def validate(folder: Path, data: Path | None, notify: Notify) -> Validation:
     else:
         ways.append(_way("csim", compiled, graph, samples))
         steps.append(_step(fast, ways[-1], lambda _: firmware.first_difference(compiled)))
-    float_accuracy = manifest.get("accuracy", {}).get("float")
     return Validation(len(samples), samples.source, float_accuracy, tuple(ways), tuple(steps), tuple(skipped))
+
+
+def _rtl_outputs(graph: Graph, folder: Path, x: Array) -> dict[str, Array]:
+    if importlib.util.find_spec("amaranth") is None:
+        raise MissingTool("RTL", "the package amaranth is not installed", "Run pip install 'fpgaflow[rtl]'")
+    from fpgaflow.targets.rtl.stage import rtl_integers
+
+    return rtl_integers(graph, folder, x)
 
 
 def _samples(graph: Graph, manifest: Mapping[str, Any], data: Path | None) -> Samples:

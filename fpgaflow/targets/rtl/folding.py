@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import prod
 
 from fpgaflow.boards import Board
-from fpgaflow.errors import BadInput, CheckFailed
+from fpgaflow.errors import CheckFailed
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.ops import Conv, Dense, Linear, Op, Pool, Reshape, Transpose
 from fpgaflow.report.estimate import Cost, design_cost
@@ -64,15 +64,15 @@ def choose_folding(graph: Graph, board: Board, clock_mhz: float, fps: float | No
     """The folding for a rate, or, without one, the fastest whose estimated cost stays below `most` of the board.
 
     Raises:
-        BadInput: no folding is as fast as `fps`.
-        CheckFailed: even the smallest folding does not fit the board.
+        CheckFailed: no folding is as fast as `fps`, or the one that is, or even the smallest, does not fit the board.
     """
     if fps is not None:
         interval = math.floor(clock_mhz * 1e6 / fps)
         folding = fold_for(graph, max(1, interval))
         if folding.interval > interval:
             found = f"'{folding.bottleneck}' takes {folding.interval} cycles a sample at {clock_mhz:g} MHz"
-            raise BadInput(f"{fps:g} samples per second", found, f"Ask for {clock_mhz * 1e6 / folding.interval:.0f}")
+            most_fps = math.floor(clock_mhz * 1e6 / folding.interval)
+            raise CheckFailed(f"{fps:g} samples per second", found, f"Ask for {most_fps} at most")
         _fitting(graph, board, folding, most)
         return folding
     target, chosen = slowest(graph), fold_for(graph, slowest(graph))

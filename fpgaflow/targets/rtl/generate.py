@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fpgaflow.boards import Board
+from fpgaflow.boards import Interface as BoardInterface
 from fpgaflow.errors import BadInput, Problem, UnsupportedModel
 from fpgaflow.ir.graph import Graph
 from fpgaflow.passes.rewrite import without_dead
@@ -44,8 +45,16 @@ class Design:
         return {**self.verilog(), "interface.json": to_json(self.interface)}
 
 
-def check_rtl(graph: Graph, board: Board | None = None) -> list[Problem]:
-    """Every op and port that the generator cannot carry; empty where all is well."""
+def check_rtl(graph: Graph, board: Board) -> list[Problem]:
+    """Every op and port that the generator cannot carry, and a board without AXI4-Stream; empty where all is well."""
+    problems = _problems(graph)
+    if board.interface is not BoardInterface.AXI_STREAM_DMA:
+        found = f"samples reach it by {board.interface}, and the RTL top has AXI4-Stream alone"
+        problems.append(Problem(f"board '{board.name}'", found, "Choose one with axi-stream-dma"))
+    return problems
+
+
+def _problems(graph: Graph) -> list[Problem]:
     fix = "Build it with --flow hls, or leave it out of the hardware"
     problems = [
         Problem(f"{type(op).__name__} '{op.name}' (node '{op.node}')", "no RTL component computes this op", fix)
@@ -56,6 +65,10 @@ def check_rtl(graph: Graph, board: Board | None = None) -> list[Problem]:
         interface_for(graph)
     except BadInput as error:
         problems.append(error.problem)
+    if graph.outputs[0].tensor == graph.inputs[0].tensor:
+        problems.append(
+            Problem(f"model '{graph.name}'", "gives its input back unchanged", "Leave it out of the hardware")
+        )
     empty = [tensor for tensor in graph.tensors.values() if not tensor.shape]
     problems += [Problem(f"tensor '{t.name}'", "has no axes", "Give it one of size 1") for t in empty]
     return problems
@@ -65,9 +78,9 @@ def generate(graph: Graph, folding: Folding) -> Design:
     """The hardware of a graph.
 
     Raises:
-        UnsupportedModel: `check_rtl` finds problems.
+        UnsupportedModel: an op has no component, or a port does not fit a stream.
     """
-    if problems := check_rtl(graph):
+    if problems := _problems(graph):
         raise UnsupportedModel(problems)
     graph = without_dead(graph)
     interface = interface_for(graph)

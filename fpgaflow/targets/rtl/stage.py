@@ -43,9 +43,9 @@ def run_stages(stages: Stages, graph: Graph, board: Board, samples: Samples, fps
     tools = {name: version(name) for name in ("amaranth", "pyosys")} | {"bench": file_digest(BENCH)}
     design = {"graph": graph.digest, "fold": fold, "tools": tools}
     stages.run("verilog", design, lambda: _verilog(graph, folding_of(fold), stages.folder))
-    data = {**design, "data": samples.digest}
-    stages.run("rtl", data, lambda: _simulate(graph, fold["interval"], verilog_of(stages.folder), samples, stages.folder))
-    stages.run("synthesis", {**design, "board": repr(board)}, lambda: _synthesis(verilog_of(stages.folder), board, stages.folder))
+    data, folder = {**design, "data": samples.digest}, stages.folder
+    stages.run("rtl", data, lambda: _simulate(graph, fold["interval"], samples, folder))
+    stages.run("synthesis", {**design, "board": repr(board)}, lambda: _synthesis(board, folder))
 
 
 def figures(board: Board, facts: Mapping[str, Facts]) -> Figures:
@@ -104,12 +104,12 @@ def _verilog(graph: Graph, folding: Folding, folder: Path) -> Outcome:
     return Outcome({"files": sorted(name for name in files if name.endswith(".v"))}, tuple(f"{RTL}/{n}" for n in files))
 
 
-def _simulate(graph: Graph, interval: int, verilog: Mapping[str, str], samples: Samples, folder: Path) -> Outcome:
+def _simulate(graph: Graph, interval: int, samples: Samples, folder: Path) -> Outcome:
     """The Verilog against the simulator with stalls on both sides; latency and interval without them."""
     simulator = Simulator(graph)
     x = samples.x[: max(STEADY_SAMPLES, min(MAX_SAMPLES, CYCLES // (2 * interval)))]
     (codes,), (wanted,) = simulator.input_integers(x).values(), simulator.predict_integers(x).values()
-    compiled = RtlSimulation(verilog, interface_for(graph), folder / SIMULATION)
+    compiled = RtlSimulation(verilog_of(folder), interface_for(graph), folder / SIMULATION)
     limit = 100 * interval * (len(x) + 100) + 100_000
     stalled, steady = compiled.run(codes, STALLS, limit), compiled.run(codes[:STEADY_SAMPLES], most_cycles=limit)
     total = count_different(stalled.codes, wanted)
@@ -129,10 +129,10 @@ def _simulate(graph: Graph, interval: int, verilog: Mapping[str, str], samples: 
     return Outcome(facts, failure=failure)
 
 
-def _synthesis(verilog: Mapping[str, str], board: Board, folder: Path) -> Outcome:
+def _synthesis(board: Board, folder: Path) -> Outcome:
     if not can_synthesise(board):
         return Outcome({"left_out": f"Yosys has no counts for {board.family} here"})
-    counts = synthesise(verilog, board, folder / STATE / "synthesis", SYNTHESIS_TIMEOUT_S)
+    counts = synthesise(verilog_of(folder), board, folder / STATE / "synthesis", SYNTHESIS_TIMEOUT_S)
     if counts is None:
         return Outcome({"left_out": f"a layer took Yosys more than {SYNTHESIS_TIMEOUT_S:g} s"})
     total = {name: sum(each[name] for each in counts.values()) for name in RESOURCES}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fpgaflow.boards import load_board
 from fpgaflow.errors import UnsupportedModel
 from fpgaflow.frontend.load import load
 from fpgaflow.ir.graph import Graph
@@ -94,10 +95,15 @@ def test_lenet_of_the_examples() -> None:
 def test_what_has_no_component_is_refused_by_name() -> None:
     op = Take("t", ("x",), "y", "slice_3", "i", 0)
     graph = one_op(op, S6, (4,), S6, (2,), i=[0, 2])
-    (problem,) = check_rtl(graph)
+    (problem,) = check_rtl(graph, load_board("pynq-z2"))
     assert "Take 't' (node 'slice_3'): no RTL component computes this op" in str(problem)
     with pytest.raises(UnsupportedModel, match="slice_3"):
         generate(graph, fold_for(graph, 1))
+
+
+def test_a_board_without_axi_streams_is_refused() -> None:
+    (problem,) = check_rtl(jets(), load_board("icebreaker"))
+    assert "board 'icebreaker': samples reach it by uart" in str(problem)
 
 
 def test_the_verilog_is_the_same_each_time() -> None:
