@@ -20,6 +20,9 @@ from fpgaflow.targets.rtl.yosys import run_yosys
 
 BENCH = Path(__file__).with_name("bench.cpp")
 _PROGRAM = "bench"
+# Cycles from which on optimising pays: g++ takes minutes over a design that is nearly unrolled, and such a one needs
+# few cycles, of which 10,000 a second run unoptimised (50 times as many optimised).
+LONG_RUN = 150_000
 # Registers with enables, and no names for a debugger: a tenth of the time in g++.
 _CXXRTL = ("proc", "flatten", "opt_expr", "opt_dff", "opt_clean", "write_cxxrtl -g0 design.cpp")
 
@@ -60,19 +63,22 @@ class Run:
 class RtlSimulation:
     """A compiled design in `folder`, which is taken as it is where the same Verilog was compiled there before.
 
+    Args:
+        cycles: about how many are going to be run; it decides how far g++ optimises, and changes no bit.
+
     Raises:
         MissingTool: no g++ or no pyosys.
         ToolFailed: one of them failed.
     """
 
-    def __init__(self, verilog: Mapping[str, str], interface: Interface, folder: Path) -> None:
+    def __init__(self, verilog: Mapping[str, str], interface: Interface, folder: Path, cycles: int = LONG_RUN) -> None:
         self.interface, self.folder = interface, folder
         state = hashlib.sha256(BENCH.read_bytes())
         for name in sorted(verilog):
             state.update(f"{name}\0{verilog[name]}\0".encode())
         self._program, digest = folder / _PROGRAM, folder / "digest"
         if not (self._program.is_file() and digest.is_file() and digest.read_text() == state.hexdigest()):
-            _compile(verilog, folder)
+            _compile(verilog, folder, "-O1" if cycles >= LONG_RUN else "-O0")
             write_atomic(digest, state.hexdigest())
 
     def run(self, codes: np.ndarray, traffic: Traffic = Traffic(), most_cycles: int = 1 << 40) -> Run:
@@ -117,7 +123,7 @@ def pack_words(beats: np.ndarray) -> np.ndarray:
     return words
 
 
-def _compile(verilog: Mapping[str, str], folder: Path) -> None:
+def _compile(verilog: Mapping[str, str], folder: Path, level: str) -> None:
     compiler = shutil.which("g++")
     if compiler is None:
         raise MissingTool("g++", "not found", "Install a C++ compiler: apt install g++")
@@ -129,7 +135,7 @@ def _compile(verilog: Mapping[str, str], folder: Path) -> None:
     import pyosys
 
     runtime = Path(pyosys.__file__).parent / "share" / "include" / "backends" / "cxxrtl" / "runtime"
-    argv = [compiler, "-std=c++14", "-O1", f"-I{runtime}", "-I.", str(BENCH.resolve()), "-o", _PROGRAM]
+    argv = [compiler, "-std=c++14", level, f"-I{runtime}", "-I.", str(BENCH.resolve()), "-o", _PROGRAM]
     done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
     write_atomic(folder / "compile.log", done.stdout + done.stderr)
     if done.returncode != 0:

@@ -109,7 +109,8 @@ def _simulate(graph: Graph, interval: int, samples: Samples, folder: Path) -> Ou
     simulator = Simulator(graph)
     x = samples.x[: max(STEADY_SAMPLES, min(MAX_SAMPLES, CYCLES // (2 * interval)))]
     (codes,), (wanted,) = simulator.input_integers(x).values(), simulator.predict_integers(x).values()
-    compiled = RtlSimulation(verilog_of(folder), interface_for(graph), folder / SIMULATION)
+    cycles = 2 * interval * len(x)
+    compiled = RtlSimulation(verilog_of(folder), interface_for(graph), folder / SIMULATION, cycles)
     limit = 100 * interval * (len(x) + 100) + 100_000
     stalled, steady = compiled.run(codes, STALLS, limit), compiled.run(codes[:STEADY_SAMPLES], most_cycles=limit)
     total = count_different(stalled.codes, wanted)
