@@ -14,7 +14,7 @@ from fpgaflow.errors import BadInput
 from fpgaflow.files import write_atomic
 
 MANIFEST = "manifest.json"
-GRAPH, QONNX, FIRMWARE, CSIM = "graph.json", "model.qonnx", "firmware", "csim"
+GRAPH, QONNX, FIRMWARE, CSIM, RTL = "graph.json", "model.qonnx", "firmware", "csim", "rtl"
 
 
 def manifest_of(folder: Path) -> tuple[dict[str, Any], Path]:

@@ -5,6 +5,7 @@ Each stage is resumable (fpgaflow.stages); the manifest is written last, and who
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import tempfile
@@ -16,7 +17,7 @@ from typing import Any
 
 import fpgaflow
 from fpgaflow.boards import Board, load_board
-from fpgaflow.build_folder import CSIM, FIRMWARE, GRAPH, MANIFEST, QONNX, write_npz
+from fpgaflow.build_folder import CSIM, FIRMWARE, GRAPH, MANIFEST, QONNX, RTL, write_npz
 from fpgaflow.compare_bits import Mismatches, count_different, float32_is_exact, output_integers
 from fpgaflow.doctor import find_executable
 from fpgaflow.errors import BadInput, CheckFailed, FpgaflowError, MissingTool, Problem, ToolFailed, UnsupportedModel
@@ -81,8 +82,8 @@ def build(
         FpgaflowError: bad input, a model that cannot be carried, a goal that cannot be met, a tool that failed.
     """
     target, folder = load_board(board), Path(out)
-    if _flow(flow) is Flow.RTL:
-        raise BadInput("flow 'rtl'", "this version of fpgaflow does not have it", "Use --flow hls")
+    if (chosen := _flow(flow)) is Flow.RTL and importlib.util.find_spec("amaranth") is None:
+        raise MissingTool("flow 'rtl'", "the package amaranth is not installed", "Run pip install 'fpgaflow[rtl]'")
     if fps is not None and not 0 < fps < math.inf:
         raise BadInput("fps", f"{fps:g} is no rate", "Give samples per second, above 0")
     samples = None if data is None else load_samples(Path(data))
@@ -92,7 +93,7 @@ def build(
         source: Graph | Path = model if isinstance(model, Graph) else _exported(str(model), Path(scratch))
         origin = "graph" if isinstance(model, Graph) else str(model)
         with locked(folder):
-            return _Job(folder, target, origin, source, samples, fps, Stages(folder, notify)).run()
+            return _Job(folder, target, origin, source, samples, fps, Stages(folder, notify), chosen).run()
 
 
 def _exported(model: str, scratch: Path) -> Path:
@@ -119,6 +120,7 @@ class _Job:
     samples: Samples | None
     fps: float | None
     stages: Stages
+    flow: Flow = Flow.HLS
     missing: tuple[str, ...] | None = None  # tools for the bitstream; None: not that far, or no block design
     reported: Figures | None = None
 
@@ -146,6 +148,11 @@ class _Job:
         run("simulate", data, lambda: _simulate(graph, samples, folder))
         if self.is_qonnx:
             run("qonnx", {**data, "model": self.sha256}, lambda: _against_qonnx(graph, samples, folder))
+        if self.flow is Flow.RTL:
+            from fpgaflow.targets.rtl import stage as rtl  # needs Amaranth, which the other flow does without
+
+            rtl.run_stages(self.stages, graph, board, samples, self.fps, MAX_UTILISATION)
+            return
         goal = {"graph": graph.digest, "board": repr(board), "fps": self.fps}
         fold = run("fold", goal, lambda: _fold(graph, board, self.fps))
         hls = _Once(lambda: _emit(graph, board, folded_options(fold, board.part), samples))
@@ -180,6 +187,10 @@ class _Job:
         return Outcome({"name": graph.name, "ops": len(graph.ops)}, tuple(files))
 
     def _estimated(self) -> Figures:
+        if self.flow is Flow.RTL:
+            from fpgaflow.targets.rtl import stage as rtl
+
+            return rtl.figures(self.board, self.stages.facts)
         cost = self.stages.facts.get("fold", {}).get("cost")
         return estimated_figures(self.board, self.board.clock.design_mhz, cost)
 
@@ -192,7 +203,7 @@ class _Job:
             "model": {"source": self.origin, "sha256": self.sha256},
             "board": self.board.name,
             "part": self.board.part,
-            "flow": Flow.HLS.value,
+            "flow": self.flow.value,
             "graph": GRAPH,
             "qonnx": QONNX if self.is_qonnx else None,
             "stages": self.stages.log,
@@ -205,7 +216,7 @@ class _Job:
             },
             "mismatches": {
                 f"{name}_vs_sim": facts[name]["mismatches"]
-                for name in ("qonnx", "csim")
+                for name in ("qonnx", "csim", "rtl")
                 if "mismatches" in facts.get(name, {})
             },
             "left_out": {"qonnx": qonnx["left_out"]} if "left_out" in qonnx else {},
@@ -220,6 +231,8 @@ class _Job:
     def _why(self, failure: FpgaflowError | None) -> str:
         if failure is not None:
             return f"the build failed: {failure.problem.where}"
+        if self.flow is Flow.RTL:
+            return f"fpgaflow has no block design for its RTL: add {RTL}/*.v to a Vivado project with an AXI DMA"
         if self.missing is None:
             return (
                 f"fpgaflow has no block design for {self.board.name}: build on from {FIRMWARE}/hls in your own design"

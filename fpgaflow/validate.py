@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -15,11 +16,12 @@ import numpy as np
 from fpgaflow.build_folder import CSIM, QONNX, manifest_of
 from fpgaflow.building import CSIM_SAMPLES, QONNX_SAMPLES, folded_options
 from fpgaflow.compare_bits import Mismatches, count_different, float32_is_exact, output_integers
-from fpgaflow.errors import FpgaflowError
+from fpgaflow.errors import BadInput, FpgaflowError, MissingTool
 from fpgaflow.frontend.executor import run_qonnx
 from fpgaflow.ir.graph import Graph, Output
 from fpgaflow.ir.store import load_graph
 from fpgaflow.passes.rewrite import without_dead
+from fpgaflow.project import Flow
 from fpgaflow.samples import Samples, accuracy, generated_samples, load_samples
 from fpgaflow.sim.fixed_point import dequantise
 from fpgaflow.sim.run import Engine, Simulator
@@ -82,7 +84,7 @@ class Validation:
 
 
 def validate(folder: Path, data: Path | None, notify: Notify, engine: Path | None = None) -> Validation:
-    """Compares QONNX's executor, the reference and the fast simulator, and hls4ml's compiled C++ on a build's samples.
+    """Compares QONNX's executor, the reference and fast simulator, and hls4ml's C++ or the RTL on a build's samples.
 
     Args:
         folder: what `fpgaflow build` wrote.
@@ -117,19 +119,15 @@ def validate(folder: Path, data: Path | None, notify: Notify, engine: Path | Non
     ways += [exact, fast]
     steps.append(_step(exact, fast, lambda row: _first_difference(reference, simulator, samples.x[row : row + 1])))
 
-    notify("hls4ml C simulation")
     x = samples.x[:CSIM_SAMPLES]
+    hardware = _rtl if manifest.get("flow") == Flow.RTL else _csim
     try:
-        options = folded_options(manifest["folding"], manifest["part"])
-        firmware = _Firmware(graph, options, simulator, x, notify)
-        compiled = firmware.outputs(graph, folder / CSIM)
+        outputs, find = hardware(folder, graph, manifest, simulator, x, notify)
     except FpgaflowError as error:
-        skipped.append(f"csim: {error}")
-    except KeyError:
-        skipped.append("csim: the build failed before its folding")
+        skipped.append(f"{hardware.__name__[1:]}: {error}")
     else:
-        ways.append(_way("csim", compiled, graph, samples))
-        steps.append(_step(fast, ways[-1], lambda _: firmware.first_difference(compiled)))
+        ways.append(_way(hardware.__name__[1:], outputs, graph, samples))
+        steps.append(_step(fast, ways[-1], lambda _: find(outputs)))
     if engine is not None:
         notify("the engine")
         loaded = load_for(graph, engine)
@@ -138,6 +136,35 @@ def validate(folder: Path, data: Path | None, notify: Notify, engine: Path | Non
         steps.append(_step(fast, ways[-1], lambda row: loaded.first_difference(samples.x[row : row + 1]), excuse))
     float_accuracy = manifest.get("accuracy", {}).get("float")
     return Validation(len(samples), samples.source, float_accuracy, tuple(ways), tuple(steps), tuple(skipped))
+
+
+Outputs = dict[str, Array]
+Find = Callable[[Outputs], str | None]
+
+
+def _csim(
+    folder: Path, graph: Graph, manifest: Mapping[str, Any], simulator: Simulator, x: Array, notify: Notify
+) -> tuple[Outputs, Find]:
+    """What hls4ml's compiled C++ gives, and what finds the first layer that differs."""
+    notify("hls4ml C simulation")
+    try:
+        options = folded_options(manifest["folding"], manifest["part"])
+    except KeyError:
+        raise BadInput(str(folder), "the build failed before its folding", "Build it again") from None
+    firmware = _Firmware(graph, options, simulator, x, notify)
+    return firmware.outputs(graph, folder / CSIM), firmware.first_difference
+
+
+def _rtl(
+    folder: Path, graph: Graph, manifest: Mapping[str, Any], simulator: Simulator, x: Array, notify: Notify
+) -> tuple[Outputs, Find]:
+    """What the Verilog gives in a cycle-accurate run; of its layers nothing is known outside."""
+    notify("RTL simulation")
+    if importlib.util.find_spec("amaranth") is None:
+        raise MissingTool("RTL", "the package amaranth is not installed", "Run pip install 'fpgaflow[rtl]'")
+    from fpgaflow.targets.rtl.stage import rtl_integers
+
+    return rtl_integers(graph, folder, x), lambda _: None
 
 
 def _samples(graph: Graph, manifest: Mapping[str, Any], data: Path | None) -> Samples:

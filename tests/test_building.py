@@ -276,7 +276,6 @@ def test_model_that_cannot_be_carried(tmp_path: Path) -> None:
         ({"model": "."}, "is no file"),
         ({"model": "net.py"}, "names no function"),
         ({"board": "pynq-z3"}, "Did you mean 'pynq-z2'"),
-        ({"flow": "rtl"}, "this version of fpgaflow does not have it"),
         ({"flow": "verilog"}, "Choose one of hls, rtl"),
         ({"fps": 0.0}, "fps: 0 is no rate"),
         ({"fps": -1.0}, "fps: -1 is no rate"),

@@ -314,7 +314,6 @@ def test_build_takes_the_project_of_its_folder(fpga: Any, project: Path, monkeyp
         ("model: [\n", "cannot be read"),
         ("board: pynq-z2\n", "names no model"),
         ("model: gone.onnx\n", "gone.onnx: is no file"),
-        ("model: model.onnx\nflow: rtl\n", "this version of fpgaflow does not have it"),
         ("model: model.onnx\ndata: gone.npz\n", "gone.npz: cannot be read"),
     ],
 )
@@ -418,7 +417,6 @@ def wrong(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
         ("build model.txt", "is of unknown kind"),
         ("build model.onnx --board pynq-z3", "no such board"),
         ("build model.onnx --board mine.toml", "mine.toml: is not TOML"),
-        ("build model.onnx --flow rtl", "flow 'rtl': this version of fpgaflow does not have it"),
         ("build model.onnx --fps 0", "fps: 0 is no rate"),
         ("build model.onnx --fps -5", "fps: -5 is no rate"),
         ("build model.onnx --fps nan", "fps: nan is no rate"),

@@ -137,7 +137,8 @@ def test_build_that_failed_before_its_folding(project: Path) -> None:
     assert not build(project / "model.onnx", out=project / "build", data=project / "data.npz", fps=1e12).ok
     validation = run(project / "build")
     assert [(step.left, step.right) for step in validation.steps] == STEPS[:2]
-    assert validation.skipped == ("csim: the build failed before its folding",)
+    assert len(validation.skipped) == 1
+    assert validation.skipped[0].startswith("csim: ") and "failed before its folding" in validation.skipped[0]
 
 
 def test_own_board_file_is_not_needed_again(project: Path) -> None:

@@ -1,0 +1,121 @@
+"""Element by element: functions of one stream (cast, relu), of two (sums, products ...), and lookup tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from amaranth.hdl import Module, Mux, Signal, Value, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from fpgaflow.ir.graph import Graph
+from fpgaflow.ir.ops import Add, Cast, Relu
+from fpgaflow.ir.ops_merge import Elementwise, ElementwiseKind
+from fpgaflow.ir.types import FixedType
+from fpgaflow.targets.rtl.cast import cast_value, number
+from fpgaflow.targets.rtl.stream import Beat, Stage
+
+Function = Callable[[Value], Value]
+Function2 = Callable[[Value, Value], Value]
+
+
+class Lanewise(Stage):
+    """One function on each element. Latency 1, interval 1."""
+
+    def __init__(self, lanes: int, source: FixedType, result: FixedType, function: Function) -> None:
+        super().__init__(Beat(lanes, source.width), Beat(lanes, result.width))
+        self.type, self.function = source, function
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        elements = self.source.split(self.i.payload)
+        m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
+        with m.If(self.i.ready):
+            m.d.sync += self.o.valid.eq(self.i.valid)
+            for out, element in zip(self.result.split(self.o.payload), elements, strict=True):
+                m.d.sync += out.eq(self.function(number(element, self.type)))
+        return m
+
+
+class Lanewise2(wiring.Component):
+    """One function on the elements of streams `a` and `b`, side by side, to `o`. Latency 1, interval 1."""
+
+    def __init__(self, lanes: int, left: FixedType, right: FixedType, result: FixedType, function: Function2) -> None:
+        self.left, self.right, self.function = left, right, function
+        self.beats = Beat(lanes, left.width), Beat(lanes, right.width)
+        self.result = Beat(lanes, result.width)
+        a, b = (beat.signature for beat in self.beats)
+        super().__init__({"a": In(a), "b": In(b), "o": Out(self.result.signature)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        free = Signal()
+        m.d.comb += [
+            free.eq(~self.o.valid | self.o.ready),
+            self.a.ready.eq(free & self.b.valid),
+            self.b.ready.eq(free & self.a.valid),
+        ]
+        pairs = zip(self.beats[0].split(self.a.payload), self.beats[1].split(self.b.payload), strict=True)
+        with m.If(free):
+            m.d.sync += self.o.valid.eq(self.a.valid & self.b.valid)
+            for out, (x, y) in zip(self.result.split(self.o.payload), pairs, strict=True):
+                m.d.sync += out.eq(self.function(number(x, self.left), number(y, self.right)))
+        return m
+
+
+class Table(Stage):
+    """The entry of a table for each element, taken as an unsigned index. Latency 1, interval 1."""
+
+    def __init__(self, lanes: int, bits: int, entries: Sequence[int], result_bits: int) -> None:
+        super().__init__(Beat(lanes, bits), Beat(lanes, result_bits))
+        self.entries = [entry & ((1 << result_bits) - 1) for entry in entries]
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
+        with m.If(self.i.ready):
+            m.d.sync += self.o.valid.eq(self.i.valid)
+        outs = self.result.split(self.o.payload)
+        for lane, (out, index) in enumerate(zip(outs, self.source.split(self.i.payload), strict=True)):
+            rom = Memory(shape=unsigned(self.result.bits), depth=len(self.entries), init=self.entries)
+            m.submodules[f"table_{lane}"] = rom
+            port = rom.read_port()
+            m.d.comb += [port.addr.eq(index), port.en.eq(self.i.ready), out.eq(port.data)]
+        return m
+
+
+def cast_function(op: Cast, graph: Graph) -> Function:
+    source, target = graph.type_of(op.inputs[0]), graph.type_of(op.output)
+    return lambda x: cast_value(x, source, target, op.rounding, op.overflow)
+
+
+def relu_function(op: Relu, graph: Graph) -> Function:
+    return lambda x: Mux(x > 0, x, 0)
+
+
+def join_function(op: Add | Elementwise, graph: Graph) -> Function2:
+    """The function of two elements that an Add or Elementwise computes, both brought to the finer fraction."""
+    kind = None if isinstance(op, Add) else op.kind
+    left, right = (graph.type_of(name) for name in op.inputs)
+    fraction = max(left.fraction, right.fraction)
+
+    def joined(x: Value, y: Value) -> Value:
+        if kind is ElementwiseKind.MULTIPLY:
+            return x * y
+        a, b = x << (fraction - left.fraction), y << (fraction - right.fraction)
+        match kind:
+            case ElementwiseKind.SUBTRACT:
+                return a - b
+            case ElementwiseKind.MAXIMUM:
+                return Mux(a > b, a, b)
+            case ElementwiseKind.MINIMUM:
+                return Mux(a < b, a, b)
+        return a + b  # an AVERAGE is the sum, its type has one more bit of fraction
+
+    return joined
+
+
+def table_entries(table: Sequence[int], type_: FixedType) -> list[int]:
+    """A Lookup's table, which begins at the type's lowest integer, in the order of its bit patterns."""
+    return [int(table[number - type_.low]) for number in (*range(type_.high + 1), *range(type_.low, 0))]
