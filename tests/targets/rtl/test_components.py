@@ -46,7 +46,7 @@ def one(op: Op, source: FixedType, result: FixedType, shape: tuple[int, ...] = (
     return one_op(op, source, shape, result, shape, **constants)
 
 
-@settings(max_examples=12)
+@settings(max_examples=40)
 @given(fixed_types(1, 9, (-2, 9)), fixed_types(1, 9, (-2, 9)), st.sampled_from(Rounding), st.sampled_from(Overflow))
 def test_casts(source: FixedType, result: FixedType, rounding: Rounding, overflow: Overflow) -> None:
     op = Cast("c", ("x",), "y", "c", rounding, overflow)
@@ -74,7 +74,7 @@ def _linear(draw: st.DrawFn, net: Net, x: str) -> None:
     net.dense(x, draw(st.integers(1, 6)), weights, bias, accum)
 
 
-@settings(max_examples=15)
+@settings(max_examples=40)
 @given(st.data())
 def test_dense_of_every_folding(data: st.DataObject) -> None:
     net = Net(np.random.default_rng(data.draw(st.integers(0, 99))))
