@@ -171,7 +171,8 @@ def linear_sum(layer: Any, by: Product, shape: tuple[int, ...], bias: Ints, bias
     precision = layer.get_attr("accum_t").precision
     accum, of_bias, overflow = assigned(precision, bias_type, bias_type.integer_bits)
     _, rounding, _ = assigned(precision, by.type, by.type.integer_bits)
-    if by.addend is not None or (of_bias, overflow) != (Rounding.TRN, Overflow.WRAP):
+    # An ordered sum starts from the bias in the accumulator's type; another one casts it so itself.
+    if by.addend is not None or {of_bias, rounding} != {Rounding.TRN} or overflow is not Overflow.WRAP:
         bias, bias_type = to_int64(cast(bias, bias_type, accum, of_bias, overflow)), accum
     if by.addend is not None:
         count = _outputs_last(layer, by.addend).reshape(shape).sum(axis=0)

@@ -56,12 +56,20 @@ def _mixed_signs(io_type: str) -> Net:
 
 
 # hls4ml's C++ is the judge.
+def _integer_sum() -> Net:
+    net = Net(Strategy="Resource")
+    types = {"accum": "ap_int<19>", "weight": "ap_fixed<5,1>", "bias": "ap_fixed<3,0>", "result": "ap_fixed<16,10>"}
+    dense(net, "act", net.input("x", 6, type_="ap_ufixed<7,7>"), 6, 4, types)
+    return net
+
+
 CASES: dict[str, Callable[[], Net]] = {
     "a streaming transpose that should do nothing": lambda: _swapped(3, 3),
     "the same of more rows than columns": lambda: _swapped(5, 2),
     "types of numpy's integers, beyond 64 bits": _quantised,
     "comparisons of signed with unsigned numbers": lambda: _mixed_signs("io_parallel"),
     "the same in streams": lambda: _mixed_signs("io_stream"),
+    "a bias without integer bits in an integer accumulator": _integer_sum,
 }
 
 
