@@ -14,6 +14,7 @@ from fpgaflow.ir.types import FixedType, Overflow, Rounding
 from fpgaflow.sim.fixed_point import limits, quantise
 
 _MAX_WEIGHT_WIDTH = 53  # hls4ml hands constants to C++ as float64 literals
+_MAX_AP_INT = 64  # wider ones were seen to come out wrong as doubles, and where they are assigned
 AP_INTS = (IntegerPrecisionType, XnorPrecisionType)  # what C++ holds as ap_int or ap_uint
 Padding = tuple[tuple[int, int], ...]
 
@@ -32,6 +33,10 @@ def fixed_type(precision: Any) -> tuple[FixedType, Rounding, Overflow]:
     ap_int truncates toward zero, unlike an ap_fixed without fraction bits (ap_fixed_base.h, to_ap_int_base).
     """
     if isinstance(precision, AP_INTS):
+        if precision.width > _MAX_AP_INT:
+            raise RefusedError(
+                f"{precision}: hls4ml's C++ loses bits of an ap_int beyond {_MAX_AP_INT}", "Use ap_fixed"
+            )
         return FixedType(bool(precision.signed), int(precision.width), 0), Rounding.TRN_ZERO, Overflow.WRAP
     if not isinstance(precision, FixedPrecisionType):
         raise RefusedError(f"type {type(precision).__name__} '{precision}' is no ap_fixed or ap_int")

@@ -97,6 +97,8 @@ def _ordered_dense(op: OrderedDense, graph: Graph, x: Interval) -> Interval:
     ends = [weights * end for end in x]
     low, high = _rounded(np.minimum(*ends), np.maximum(*ends), drop)
     below, above = np.minimum(low, 0).sum(axis=-2), np.maximum(high, 0).sum(axis=-2)
+    if weights.ndim > 2:  # beside the rows of the output, along which a bias may differ
+        below, above = below[..., None, :], above[..., None, :]
     if op.bias is not None:
         bias = graph.constants[op.bias].astype(object)
         below, above = below + np.minimum(bias, 0), above + np.maximum(bias, 0)

@@ -32,6 +32,7 @@ KNOWN_DEFECTS = (
     r"shifting .* loses bits|which is no power of two",
     r"an LSTM of which",
     r"a scale of int<2>",
+    r"loses bits of an ap_int",
 )
 MISPLACED = "it is made for inputs"  # padding before the wrong reader, which others then find too large
 

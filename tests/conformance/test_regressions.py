@@ -95,10 +95,19 @@ def _unrolled() -> Net:
     return net
 
 
+def _wide_integers() -> Net:
+    net = Net()
+    net.add(
+        "Activation", "act", net.input("x", 3, type_="ap_int<72>"), {"result": "ap_fixed<80,75>"}, activation="relu"
+    )
+    return net
+
+
 # hls4ml's C++ stops, does not compile or reads what is not its own.
 REFUSED: dict[str, tuple[Callable[[], Net], str]] = {
     "fewer rows than columns": (lambda: _swapped(2, 3), r"perm \(0, 1\).*reads beyond"),
     "an illegal reuse factor that comes back": (lambda: _pointwise(2), r"reuse factor 2 for 3 × 1 products"),
+    "integers beyond 64 bits": (_wide_integers, r"loses bits of an ap_int"),
     "unrolled, but not": (_unrolled, r"unrolled with reuse factor 1: hls4ml generates no code"),
 }
 
