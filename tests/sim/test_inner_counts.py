@@ -134,6 +134,21 @@ def test_products_that_wrap_count_with_their_sum() -> None:
     assert found["op"] == OverflowCount(wrapped=1, values=3)
 
 
+def test_bounds_of_batched_products_with_a_bias_for_each_row() -> None:
+    """Two matrices, three rows each: 3 and 7 times the inputs at most, and biases that differ by row."""
+    type_, accum = FixedType(True, 3, 0), FixedType(True, 12, 0)
+    rules = {"rounding": Rounding.TRN, "overflow": Overflow.SAT}
+    op = OrderedDense(**COMMON, weights="w", weight_type=FixedType(True, 4, 0), bias="b", **rules)
+    weights, bias = np.array([[[1], [2]], [[3], [4]]]), np.array([[[0], [10], [-20]], [[5], [0], [0]]])
+    graph = one_op(op, type_, (2, 3, 2), accum, (2, 3, 1), w=weights, b=bias)
+    low, high = results(graph)["op"].exact
+    assert (low, high) == (3 * -4 - 20, 7 * 3 + 5)  # of the first matrix, and of the second
+    x = full_range(np.random.default_rng(0), (50, 2, 3, 2), type_)
+    found = Simulator(graph, "reference").predict(x)
+    assert np.array_equal(Simulator(graph).predict(x), found)
+    assert low <= found.min() and found.max() <= high
+
+
 @given(TYPES, st.lists(TYPES, min_size=3, max_size=3), st.sampled_from(Rounding), st.sampled_from(Overflow))
 @settings(max_examples=60)
 def test_a_type_for_each_element(
