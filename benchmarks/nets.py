@@ -18,7 +18,7 @@ from hls4ml.model import ModelGraph
 from fpgaflow import Graph, load
 from fpgaflow.boards import load_board
 from fpgaflow.data import data_dir
-from fpgaflow.frontend.hls4ml import from_hls4ml
+from fpgaflow.frontend.hls4ml.model import from_hls4ml
 from fpgaflow.targets.hls.extensions import register
 from fpgaflow.targets.hls.layers import HlsOptions, layer_list
 

@@ -22,8 +22,8 @@ from fpgaflow.compare_bits import Mismatches, count_different, float32_is_exact,
 from fpgaflow.doctor import find_executable
 from fpgaflow.errors import BadInput, CheckFailed, FpgaflowError, MissingTool, Problem, ToolFailed, UnsupportedModel
 from fpgaflow.files import write_atomic
-from fpgaflow.frontend.executor import run_qonnx
 from fpgaflow.frontend.load import load
+from fpgaflow.frontend.qonnx.executor import run_qonnx
 from fpgaflow.frontend.torch import to_qonnx
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.store import load_graph, save_graph

@@ -17,7 +17,7 @@ from fpgaflow.build_folder import CSIM, QONNX, manifest_of
 from fpgaflow.building import CSIM_SAMPLES, QONNX_SAMPLES, folded_options
 from fpgaflow.compare_bits import Mismatches, count_different, float32_is_exact, output_integers
 from fpgaflow.errors import BadInput, FpgaflowError, MissingTool
-from fpgaflow.frontend.executor import run_qonnx
+from fpgaflow.frontend.qonnx.executor import run_qonnx
 from fpgaflow.ir.graph import Graph, Output
 from fpgaflow.ir.store import load_graph
 from fpgaflow.passes.rewrite import without_dead

@@ -1,6 +1,6 @@
 """QKeras models without QKeras: files written with h5py, and what they compute, by QKeras' formulas in numpy.
 
-Nothing is shared with fpgaflow.frontend.keras*. Sums are of dyadic numbers in float64, so exact; weights are folded and
+Nothing is shared with fpgaflow.frontend.keras. Sums are of dyadic numbers in float64, so exact; weights are folded and
 quantised in float32, as QKeras does.
 """
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from fpgaflow.cli import main
-from fpgaflow.frontend.executor import run_qonnx
 from fpgaflow.frontend.load import load
+from fpgaflow.frontend.qonnx.executor import run_qonnx
 from fpgaflow.quantize import quantize
 from fpgaflow.sim.run import Simulator
 from tests.models import Net

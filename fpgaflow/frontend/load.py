@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 
 from fpgaflow.errors import BadInput
-from fpgaflow.frontend.keras import keras_to_qonnx
-from fpgaflow.frontend.keras_hgq import graph_from_hgq, is_hgq
-from fpgaflow.frontend.qonnx import import_qonnx
+from fpgaflow.frontend.keras.hgq import graph_from_hgq, is_hgq
+from fpgaflow.frontend.keras.qkeras import keras_to_qonnx
+from fpgaflow.frontend.qonnx.importer import import_qonnx
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.store import load_graph
 from fpgaflow.passes import run_passes

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fpgaflow.errors import BadInput, FpgaflowError
-from fpgaflow.frontend.keras import keras_to_qonnx
+from fpgaflow.frontend.keras.qkeras import keras_to_qonnx
 
 _RETURNS = "Return (module, input_shape), input_shape without the batch, or the path of an .onnx file"
 

@@ -251,7 +251,7 @@ def _as_graph(model: Any) -> Graph:
     if isinstance(model, Graph):
         return model
     if "hls4ml" in sys.modules and any(kind.__module__.startswith("hls4ml.") for kind in type(model).__mro__):
-        from fpgaflow.frontend.hls4ml import from_hls4ml
+        from fpgaflow.frontend.hls4ml.model import from_hls4ml
 
         return from_hls4ml(model)
     from fpgaflow.frontend.load import load

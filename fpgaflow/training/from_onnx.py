@@ -15,11 +15,17 @@ import torch
 from torch import Tensor, fx, nn
 
 from fpgaflow.errors import BadInput, Problem, UnsupportedModel
-from fpgaflow.frontend.context import check_window, float_attribute, int_attribute, ints_attribute, spatial_padding
-from fpgaflow.frontend.folding import fold
-from fpgaflow.frontend.onnx_file import Node, read_model
+from fpgaflow.frontend.exact.values import Const
+from fpgaflow.frontend.qonnx.context import (
+    check_window,
+    float_attribute,
+    int_attribute,
+    ints_attribute,
+    spatial_padding,
+)
+from fpgaflow.frontend.qonnx.folding import fold
+from fpgaflow.frontend.qonnx.onnx_file import Node, read_model
 from fpgaflow.frontend.refuse import RefusedNodeError, refuse
-from fpgaflow.frontend.values import Const
 
 _ROOM, _MAX_INPUT_ELEMENTS = 1 << 26, 1 << 24  # of folded constants, of one sample
 _QUANTISED = (

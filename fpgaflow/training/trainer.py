@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from fpgaflow.errors import BadInput, CheckFailed
 from fpgaflow.files import write_atomic
-from fpgaflow.frontend.executor import run_qonnx
+from fpgaflow.frontend.qonnx.executor import run_qonnx
 from fpgaflow.training.data import DATASETS, Dataset
 from fpgaflow.training.export import Checkpoint, export_qonnx, save_checkpoint
 from fpgaflow.training.models import MODELS, Bits, fold_batch_norm

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fpgaflow.errors import UnsupportedModel
-from fpgaflow.frontend.hls4ml import from_hls4ml
+from fpgaflow.frontend.hls4ml.model import from_hls4ml
 from fpgaflow.ir.graph import Graph
 from fpgaflow.sim.run import Simulator
 from tests.conformance.judge import Verdict, judge

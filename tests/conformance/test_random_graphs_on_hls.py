@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from fpgaflow.cost.estimate import design_cost
 from fpgaflow.ir.graph import Graph, Ints, constant_names
 from fpgaflow.ir.ops import Op
-from fpgaflow.report.estimate import design_cost
 from fpgaflow.sim.run import Simulator
 from fpgaflow.targets.hls.check import check
 from fpgaflow.targets.hls.csim import CSim

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fpgaflow.errors import UnsupportedModel
-from fpgaflow.frontend.hls4ml import from_hls4ml
+from fpgaflow.frontend.hls4ml.model import from_hls4ml
 from tests.conformance.networks import Network
 from tests.conformance.outcome import JUDGED, outcomes
 from tests.frontend.hls4ml_layer_groups import conv2d, dense

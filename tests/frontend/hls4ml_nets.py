@@ -11,7 +11,7 @@ import numpy as np
 from hls4ml.backends import get_backend
 from hls4ml.model import ModelGraph
 
-from fpgaflow.frontend.hls4ml import from_hls4ml
+from fpgaflow.frontend.hls4ml.model import from_hls4ml
 from fpgaflow.sim.run import Simulator
 
 Layer = dict[str, Any]

@@ -11,8 +11,8 @@ from qonnx.transformation.infer_shapes import InferShapes
 
 from fpgaflow.data import data_dir
 from fpgaflow.errors import ToolFailed
-from fpgaflow.frontend import executor
-from fpgaflow.frontend.executor import run_qonnx
+from fpgaflow.frontend.qonnx import executor
+from fpgaflow.frontend.qonnx.executor import run_qonnx
 from tests.builds import perceptron
 from tests.models import Net, reals
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fpgaflow.errors import UnsupportedModel
-from fpgaflow.frontend.functions import RISING, Enclosure, evaluate, exactly
-from fpgaflow.frontend.values import Affine, Clamp, Function, Product
+from fpgaflow.frontend.exact.functions import RISING, Enclosure, evaluate, exactly
+from fpgaflow.frontend.exact.values import Affine, Clamp, Function, Product
 from fpgaflow.ir.ops import Threshold
 from fpgaflow.ir.ops_table import Lookup
 from tests.models import Net, assert_conforms, graph_of, inputs_of

@@ -12,7 +12,7 @@ from hls4ml.backends import get_backend
 from hls4ml.model import ModelGraph
 
 from fpgaflow.errors import UnsupportedModel
-from fpgaflow.frontend.hls4ml import from_hls4ml
+from fpgaflow.frontend.hls4ml.model import from_hls4ml
 from fpgaflow.ir.ops import Cast, Dense
 from fpgaflow.ir.types import FixedType, Overflow, Rounding
 from fpgaflow.sim.run import Simulator

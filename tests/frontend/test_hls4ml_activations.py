@@ -11,7 +11,7 @@ import pytest
 from hls4ml.model.types import XnorPrecisionType
 
 from fpgaflow.errors import UnsupportedModel
-from fpgaflow.frontend.hls4ml import from_hls4ml
+from fpgaflow.frontend.hls4ml.model import from_hls4ml
 from fpgaflow.ir.ops import Cast
 from fpgaflow.ir.ops_table import Lookup
 from fpgaflow.ir.store import load_graph, save_graph

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fpgaflow.errors import UnsupportedModel
-from fpgaflow.frontend.hls4ml import from_hls4ml
+from fpgaflow.frontend.hls4ml.model import from_hls4ml
 from fpgaflow.ir.ops_recurrent import Recurrent
 from fpgaflow.ir.store import load_graph, save_graph
 from fpgaflow.sim.run import Simulator

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpgaflow.frontend.input_range import rounded
-from fpgaflow.frontend.quantizer import QonnxRounding
+from fpgaflow.frontend.exact.quantizer import QonnxRounding
+from fpgaflow.frontend.qonnx.input_range import rounded
 from tests.models import Net, assert_conforms, inputs_of
 from tests.oracle_quant import rounded as truth
 

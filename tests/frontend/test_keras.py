@@ -17,7 +17,7 @@ import pytest
 
 from fpgaflow.cli import main
 from fpgaflow.errors import BadInput, FpgaflowError, UnsupportedModel
-from fpgaflow.frontend.keras_quantizers import quantizer_of
+from fpgaflow.frontend.keras.quantizers import quantizer_of
 from fpgaflow.frontend.load import load
 from fpgaflow.frontend.refuse import RefusedNodeError
 from fpgaflow.sim.run import Simulator

@@ -14,7 +14,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from fpgaflow.errors import BadInput
 from fpgaflow.frontend.load import load
-from fpgaflow.frontend.onnx_file import read_model
+from fpgaflow.frontend.qonnx.onnx_file import read_model
 from tests.models import DOMAIN, Net
 
 

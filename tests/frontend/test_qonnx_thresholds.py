@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fpgaflow.errors import UnsupportedModel
-from fpgaflow.frontend.executor import run_qonnx
+from fpgaflow.frontend.qonnx.executor import run_qonnx
 from fpgaflow.ir.ops import Cast, Threshold
 from fpgaflow.ir.types import FixedType, Rounding
 from fpgaflow.sim.run import Simulator

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fpgaflow.frontend.quantizer import QonnxRounding
-from fpgaflow.frontend.requantise import Line, proven
+from fpgaflow.frontend.exact.quantizer import QonnxRounding
+from fpgaflow.frontend.exact.requantise import Line, proven
 
 HALF = Fraction(1, 2)
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from onnx import ModelProto
 
 from fpgaflow.errors import BrokenGraph
-from fpgaflow.frontend.onnx_file import read_model
-from fpgaflow.frontend.qonnx import import_model
+from fpgaflow.frontend.qonnx.importer import import_model
+from fpgaflow.frontend.qonnx.onnx_file import read_model
 from fpgaflow.ir.graph import Graph, Input, Output, Source, Tensor
 from fpgaflow.ir.ops import Add, Cast, Conv, Dense, Op, Pool, PoolKind, Relu, Reshape, Threshold, Transpose
 from fpgaflow.ir.types import FixedType, Overflow, Rounding

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fpgaflow.boards import load_board
+from fpgaflow.cost.estimate import design_cost, layer_cost
+from fpgaflow.cost.parts import Cost, memory
 from fpgaflow.errors import BadInput
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.ops import Op, PoolKind
@@ -17,8 +19,6 @@ from fpgaflow.ir.ops_merge import Divide, Elementwise, ElementwiseKind, MatMul, 
 from fpgaflow.ir.ops_table import Lookup
 from fpgaflow.ir.types import FixedType
 from fpgaflow.ir.verify_merge import elementwise_type, matmul_type
-from fpgaflow.report.estimate import design_cost, layer_cost
-from fpgaflow.report.estimate_parts import Cost, memory
 from fpgaflow.targets.hls.check import legal_reuse
 from fpgaflow.targets.hls.normal import normal_form
 from tests.conformance.test_ops_on_targets import NAMED

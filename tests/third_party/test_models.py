@@ -16,8 +16,8 @@ from qonnx.util.cleanup import cleanup_model
 
 from fpgaflow import Simulator, load
 from fpgaflow.errors import BadInput, FpgaflowError, UnsupportedModel
-from fpgaflow.frontend.executor import run_qonnx
-from fpgaflow.frontend.onnx_file import read_model
+from fpgaflow.frontend.qonnx.executor import run_qonnx
+from fpgaflow.frontend.qonnx.onnx_file import read_model
 from fpgaflow.ir.store import load_graph, save_graph
 from tests.models import assert_conforms
 from tests.third_party import third_party, third_party_folder

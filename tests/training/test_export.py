@@ -15,7 +15,7 @@ from torch import nn
 
 from fpgaflow.data import data_dir
 from fpgaflow.errors import BadInput
-from fpgaflow.frontend.executor import run_qonnx
+from fpgaflow.frontend.qonnx.executor import run_qonnx
 from fpgaflow.training.export import Checkpoint, export_qonnx, load_checkpoint, save_checkpoint
 from fpgaflow.training.models import Bits, ModelName, lenet5
 from fpgaflow.training.quantisers import fit_scales

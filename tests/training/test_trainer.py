@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fpgaflow.errors import BadInput, CheckFailed
-from fpgaflow.frontend.executor import run_qonnx
+from fpgaflow.frontend.qonnx.executor import run_qonnx
 from fpgaflow.training.export import load_checkpoint
 from fpgaflow.training.recipe import Recipe
 from fpgaflow.training.trainer import Phase, Progress, shifted, train

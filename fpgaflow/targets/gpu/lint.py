@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from fpgaflow.errors import Problem
-from fpgaflow.frontend.onnx_file import Node, OnnxModel, read_model
+from fpgaflow.frontend.qonnx.onnx_file import Node, OnnxModel, read_model
 
 _INTEGER_OPS = ("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear")
 # Float ops without a quantisation meaning of their own.

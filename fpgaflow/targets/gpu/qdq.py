@@ -16,7 +16,7 @@ from typing import Any
 from onnx import ModelProto, TensorProto, checker, helper
 
 from fpgaflow.errors import Problem, UnsupportedModel
-from fpgaflow.frontend.values import is_power_of_two
+from fpgaflow.frontend.exact.values import is_power_of_two
 from fpgaflow.ir.graph import Graph, Input, Output, rename_inputs
 from fpgaflow.ir.ops import Add, Cast, Conv, Dense, Linear, Op, Pool, Relu, Reshape, Threshold, Transpose
 from fpgaflow.ir.ops_merge import Concat, Elementwise, MatMul, Pad, Scale, Take

@@ -1,6 +1,6 @@
 """Ops that hls4ml lacks, as hls4ml extensions: a layer class, its code templates and its HLS source for each.
 
-The layers' attributes come from extension_rows.py, and frontend/hls4ml_extensions.py reads them back. Numbers that
+The layers' attributes come from extension_rows.py, and frontend/hls4ml/extensions.py reads them back. Numbers that
 are no types are plain integers; a constant's shape says how many entries there are.
 """
 

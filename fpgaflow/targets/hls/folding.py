@@ -7,12 +7,12 @@ from math import prod
 from typing import NoReturn
 
 from fpgaflow.boards import Board
+from fpgaflow.cost.estimate import design_cost, layer_cost
+from fpgaflow.cost.parts import Cost
 from fpgaflow.errors import CheckFailed
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.ops import Conv, Linear, Threshold
 from fpgaflow.ir.ops_merge import MatMul
-from fpgaflow.report.estimate import design_cost, layer_cost
-from fpgaflow.report.estimate_parts import Cost
 from fpgaflow.targets.hls.check import legal_reuse
 from fpgaflow.targets.hls.layers import IOType
 from fpgaflow.targets.hls.normal import normal_form

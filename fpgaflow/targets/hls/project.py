@@ -17,7 +17,7 @@ from hls4ml.model import ModelGraph
 
 from fpgaflow.errors import CheckFailed, ToolFailed, UnsupportedModel
 from fpgaflow.files import write_atomic
-from fpgaflow.frontend.hls4ml import from_hls4ml
+from fpgaflow.frontend.hls4ml.model import from_hls4ml
 from fpgaflow.ir.graph import Graph, Tensor
 from fpgaflow.passes.rewrite import without_dead
 from fpgaflow.targets.hls.check import check

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from math import prod
 
 from fpgaflow.boards import Board
+from fpgaflow.cost.estimate import design_cost
+from fpgaflow.cost.parts import Cost
 from fpgaflow.errors import CheckFailed
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.ops import Conv, Dense, Linear, Op, Pool, Reshape, Transpose
-from fpgaflow.report.estimate import design_cost
-from fpgaflow.report.estimate_parts import Cost
 from fpgaflow.targets.rtl.reorder import moving_axes
 from fpgaflow.targets.rtl.window import Geometry, geometry
 
@@ -96,7 +96,7 @@ def _fitting(graph: Graph, board: Board, folding: Folding, most: float) -> None:
 
 
 def estimate(graph: Graph, folding: Folding) -> Cost:
-    """First-order cost, as `fpgaflow.report.estimate` counts it."""
+    """First-order cost, as `fpgaflow.cost.estimate` counts it."""
     reuse = {
         op.name: max(1, prod(graph.constants[op.weights].shape) // folding.folds[op.name].multipliers)
         for op in graph.ops

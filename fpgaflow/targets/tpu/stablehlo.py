@@ -14,7 +14,7 @@ import numpy as np
 from jax import export
 
 from fpgaflow.errors import Problem, UnsupportedModel
-from fpgaflow.frontend.values import is_power_of_two
+from fpgaflow.frontend.exact.values import is_power_of_two
 from fpgaflow.ir.graph import Graph, Input, Output
 from fpgaflow.ir.ops import Linear
 from fpgaflow.ir.types import Overflow, Rounding

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fpgaflow.boards import Board, load_board
+from fpgaflow.cost.estimate import design_cost, layer_cost
 from fpgaflow.data import data_dir
 from fpgaflow.errors import CheckFailed
 from fpgaflow.frontend.load import load
@@ -16,7 +17,6 @@ from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.ops import Linear, PoolKind, Threshold
 from fpgaflow.ir.ops_merge import MatMul
 from fpgaflow.ir.verify_merge import matmul_type
-from fpgaflow.report.estimate import design_cost, layer_cost
 from fpgaflow.targets.hls.check import check, legal_reuse
 from fpgaflow.targets.hls.folding import MAX_MULTIPLIERS, Folding, choose_folding
 from fpgaflow.targets.hls.layers import HlsOptions, IOType, Strategy

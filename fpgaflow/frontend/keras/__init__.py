@@ -1,0 +1,1 @@
+"""Keras files without Keras: QKeras models and HGQ2 models."""

@@ -1,0 +1,1 @@
+"""QONNX and quantised ONNX files: one importer for each operator."""
