@@ -12,7 +12,7 @@ from tests.conformance.networks import FAMILIES, drawn
 from tests.conformance.outcome import JUDGED, REFUSED, Outcome, outcomes, report, tally
 
 SEED = 1
-# What fpgaflow may refuse: what hls4ml's C++ gets wrong or stops at, and, in the last line, its own limit (docs/hls4ml.md).
+# What fpgaflow may refuse: what hls4ml's C++ gets wrong (docs/hls4ml.md has the place), and a limit of its own.
 KNOWN_DEFECTS = (
     r"reuse factor",
     r"generates no code for it",
