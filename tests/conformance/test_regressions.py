@@ -63,6 +63,18 @@ def _integer_sum() -> Net:
     return net
 
 
+def _maximum_of_fractions(io_type: str) -> Net:
+    """Without integer bits, to integers: by way of an accumulator that has some."""
+    net = Net(io_type)
+    types = {"accum": "ap_fixed<80,40>", "result": "ap_int<3>"}
+    x = net.input("x", 4, 2, type_="ap_fixed<4,0>")
+    shape = {"data_format": "channels_last", "n_in": 4, "n_filt": 2}
+    windows = {"n_out": 2, "pool_width": 2, "stride_width": 2, "pad_left": 0, "pad_right": 0, "count_pad": True}
+    net.add("MaxPooling1D", "windows_Max", x, types, **shape, **windows)
+    net.add("GlobalMaxPooling1D", "all_Max", x, types, **shape)
+    return net
+
+
 CASES: dict[str, Callable[[], Net]] = {
     "a streaming transpose that should do nothing": lambda: _swapped(3, 3),
     "the same of more rows than columns": lambda: _swapped(5, 2),
@@ -70,6 +82,8 @@ CASES: dict[str, Callable[[], Net]] = {
     "comparisons of signed with unsigned numbers": lambda: _mixed_signs("io_parallel"),
     "the same in streams": lambda: _mixed_signs("io_stream"),
     "a bias without integer bits in an integer accumulator": _integer_sum,
+    "maxima of fractions as integers": lambda: _maximum_of_fractions("io_parallel"),
+    "the same in a stream": lambda: _maximum_of_fractions("io_stream"),
 }
 
 

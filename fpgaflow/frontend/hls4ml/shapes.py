@@ -170,7 +170,7 @@ def _max(
     found = reader.emit(op, pool_shape(tensor.shape, op), tensor.type)
     if casts:
         found = reader.convert(layer, found, f"{name}.accum", accum, found.type.integer_bits)
-    _finish(reader, layer, found)
+    _finish(reader, layer, found, fixed_type(accum)[0])  # which every maximum passes through, cast or not
 
 
 def _exact_mean(reader: Reader, layer: Any, source: Tensor, size: tuple[int, ...], strides: tuple[int, ...]) -> bool:
@@ -226,7 +226,7 @@ def _mean(reader: Reader, layer: Any, total: Tensor, counts: Ints) -> None:
     total = reader.emit(op, total.shape, total.type)
     if as_unsigned and by_unsigned:
         total = _wrapped(reader, layer, total, accum, f"{name}.signed")
-    _finish(reader, layer, total)
+    _finish(reader, layer, total, accum)
 
 
 def _wrapped(reader: Reader, layer: Any, tensor: Tensor, type_: FixedType, name: str) -> Tensor:
@@ -234,9 +234,9 @@ def _wrapped(reader: Reader, layer: Any, tensor: Tensor, type_: FixedType, name:
     return reader.emit(op, tensor.shape, type_)
 
 
-def _finish(reader: Reader, layer: Any, found: Tensor) -> None:
+def _finish(reader: Reader, layer: Any, found: Tensor, accum: FixedType) -> None:
     """The cast to the layer's result, without the spatial axes of a global pooling."""
     if layer.class_name.startswith("Global"):
         name = f"{layer.name}.flattened"
         found = reader.emit(Reshape(name, (found.name,), name, layer.name), found.shape[-1:], found.type)
-    reader.cast(layer, found.name, layer.outputs[0], found.type.integer_bits)
+    reader.cast(layer, found.name, layer.outputs[0], accum.integer_bits)
