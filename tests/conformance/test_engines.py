@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +14,7 @@ from fpgaflow.compare_bits import output_integers
 from fpgaflow.errors import UnsupportedModel
 from fpgaflow.ir.graph import Graph
 from fpgaflow.sim.run import Simulator
+from fpgaflow.targets.certificate import Certificate
 from fpgaflow.targets.gpu.onnxruntime import run_onnx
 from fpgaflow.targets.gpu.qdq import emit_qdq
 from tests.models import Net, graph_of, inputs_of
@@ -70,6 +74,139 @@ def residual(bits: int) -> ModelProto:
     x = net.act(net.node("Add", net.quant(y, 0.25, 8), net.quant(net.conv(x, 8, 16, 1, strides=[2, 2]), 0.25, 8)))
     x = net.node("Flatten", net.quant(net.node("GlobalAveragePool", x), 0.125, 8, signed=0))
     return net.model(net.dense(x, 16, 10))
+
+
+def keywords(bits: int) -> ModelProto:
+    """490-256-256-256-12, MLPerf Tiny's keyword spotting as in the board's submission."""
+    net = Small(bits, 490)
+    x = net.quant("x", 0.25, 8)
+    for inputs, units in ((490, 256), (256, 256), (256, 256)):
+        x = net.act(net.dense(x, inputs, units), 4.0)
+    return net.model(net.dense(x, 256, 12))
+
+
+def resnet8(bits: int) -> ModelProto:
+    """MLPerf Tiny's ResNet for 32 × 32 × 3: three stages of 16, 32 and 64 filters."""
+    net = Small(bits, 3, 32, 32)
+    x, channels = net.act(net.conv(net.quant("x", 0.125, 8), 3, 16, 3, pads=[1] * 4)), 16
+    for filters, stride in ((16, 1), (32, 2), (64, 2)):
+        y = net.act(net.conv(x, channels, filters, 3, pads=[1] * 4, strides=[stride] * 2))
+        y = net.quant(net.conv(y, filters, filters, 3, pads=[1] * 4), 0.5, 6)
+        if stride > 1:
+            x = net.quant(net.conv(x, channels, filters, 1, strides=[stride] * 2), 0.5, 6)
+        x, channels = net.act(net.node("Add", y, x)), filters
+    x = net.node("Flatten", net.quant(net.node("GlobalAveragePool", x), 0.125, 8, signed=0))
+    return net.model(net.dense(x, 64, 10))
+
+
+def two_ports(bits: int) -> ModelProto:
+    """Two inputs and two outputs."""
+    net = Small(bits, 16)
+    net.input("other", (8,))
+    x = net.act(net.dense(net.quant("x", 0.25, 8), 16, 12))
+    y = net.act(net.dense(net.quant("other", 0.25, 8), 8, 12))
+    both = net.act(net.node("Add", x, y))
+    return net.model(net.dense(both, 12, 5), net.dense(y, 12, 3))
+
+
+Outputs = list[np.ndarray]
+Engine = Callable[[Graph, Sequence[np.ndarray]], tuple[Certificate, Outputs]]
+
+
+def _onnx(dense_as_conv: bool, plain: bool) -> Engine:
+    def engine(graph: Graph, arrays: Sequence[np.ndarray]) -> tuple[Certificate, Outputs]:
+        qdq = emit_qdq(graph, dense_as_conv=dense_as_conv)
+        feeds = dict(zip((port.name for port in graph.inputs), arrays, strict=True))
+        return qdq.certificate, run_onnx(qdq.model, feeds, plain=plain or bool(qdq.saturating))
+
+    return engine
+
+
+def _torch(graph: Graph, arrays: Sequence[np.ndarray]) -> tuple[Certificate, Outputs]:
+    import torch
+
+    from fpgaflow.sim.cuda import exact_products
+    from fpgaflow.targets.gpu.inductor import QdqProgram
+
+    qdq = emit_qdq(graph)
+    with exact_products(), torch.inference_mode():
+        found = QdqProgram(qdq.model)(*map(torch.from_numpy, arrays))
+    return qdq.certificate, [y.numpy() for y in found]
+
+
+def _stablehlo(graph: Graph, arrays: Sequence[np.ndarray]) -> tuple[Certificate, Outputs]:
+    from fpgaflow.targets.tpu.stablehlo import emit_stablehlo, run_stablehlo
+
+    made = emit_stablehlo(graph)
+    return made.certificate, run_stablehlo(made.artefact, list(arrays))
+
+
+def _tflite(graph: Graph, arrays: Sequence[np.ndarray]) -> tuple[Certificate, Outputs]:
+    from fpgaflow.targets.tpu.tflite import emit_tflite, run_tflite
+
+    made = emit_tflite(graph)
+    return made.certificate, run_tflite(made.content, arrays)
+
+
+def _triton(graph: Graph, arrays: Sequence[np.ndarray]) -> tuple[Certificate, Outputs]:
+    from fpgaflow.targets.engine_targets import run_triton
+    from fpgaflow.targets.gpu.triton.emit import emit_triton
+
+    made = emit_triton(graph)
+    return made.certificate, run_triton(graph, made.program, arrays)
+
+
+# What runs here, and the packages that it takes.
+ENGINES: Mapping[str, tuple[Engine, tuple[str, ...]]] = {
+    "onnxruntime, plain": (_onnx(False, True), ()),
+    "onnxruntime, optimised": (_onnx(False, False), ()),
+    "tensorrt's model": (_onnx(True, True), ()),
+    "inductor's program": (_torch, ("torch",)),
+    "stablehlo": (_stablehlo, ("jax",)),
+    "tflite": (_tflite, ("ai_edge_litert",)),
+    "triton": (_triton, ("triton", "torch")),
+}
+
+
+def differences(name: str, graph: Graph, feeds: Mapping[str, np.ndarray]) -> tuple[Certificate, int, int]:
+    """The certificate, output integers that differ from the simulator's, and how many there are."""
+    engine, packages = ENGINES[name]
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    arrays = [np.asarray(feeds[port.name], dtype=np.float32) for port in graph.inputs]
+    certificate, found = engine(graph, arrays)
+    exact = Simulator(graph).integers(dict(feeds), [port.tensor for port in graph.outputs])
+    pairs = [
+        (output_integers(y, port), exact[port.tensor].astype(np.float64))
+        for port, y in zip(graph.outputs, found, strict=True)
+    ]
+    return certificate, sum(int((a != b).sum()) for a, b in pairs), sum(b.size for _, b in pairs)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_several_inputs_and_outputs(name: str) -> None:
+    model = two_ports(4)
+    feeds = inputs_of(model, 0, 6, grid=1 / 64, reach=200)
+    certificate, different, values = differences(name, graph_of(model), feeds)
+    assert certificate.exact and different == 0 and values == 6 * 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENGINES)
+def test_matrix(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every network of the table at every width; printed, so that the run's log shows it."""
+    for make in (lenet, keywords, resnet8, mlp):
+        for bits in BITS:
+            model = make(bits)
+            samples = 2 if name == "triton" else 12
+            feeds = inputs_of(model, 0, samples, grid=1 / 64, reach=200)
+            certificate, different, values = differences(name, graph_of(model), feeds)
+            causes = "; ".join(f"{entry.name}: {entry.why}" for entry in certificate.causes)
+            with capsys.disabled():
+                row = f"{name:24} {make.__name__:10} {bits} bits: {different:4} of {values} differ. {causes or 'exact'}"
+                print(f"\n{row}", end="")
+            assert different == 0 or not certificate.exact, row
 
 
 def assert_integers(graph: Graph, feeds: dict[str, np.ndarray]) -> None:

@@ -31,6 +31,7 @@ KNOWN_DEFECTS = (
     r"hls4ml clamps them to a 1",
     r"shifting .* loses bits|which is no power of two",
     r"an LSTM of which",
+    r"only one reader what comes out",
     r"a scale of int<2>",
     r"loses bits of an ap_int",
     r"constants of more than 64 bits",

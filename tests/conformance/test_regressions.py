@@ -117,11 +117,25 @@ def _wide_integers() -> Net:
     return net
 
 
+def _read_twice() -> Net:
+    net = Net()
+    wrapped = {"class_name": "Dense", "name": "step", "n_in": 6, "n_out": 1, "output_shape": [1]}
+    wrapped |= {"weight_data": net.numbers(6, 1), "bias_data": net.numbers(1)}
+    x = net.input("x", 4, 6, type_="ap_fixed<8,3>")
+    same = {"result": "ap_fixed<8,3>"}
+    net.precision["step"] = net.precision["steps_end"] = {"Precision": same}
+    net.add("TimeDistributed", "steps", x, same, wrapped_layer=wrapped, n_time_steps=4, output_shape=[4, 1])
+    for name in ("one", "two"):
+        net.add("Activation", name, "steps", {}, activation="relu")
+    return net
+
+
 # hls4ml's C++ stops, does not compile or reads what is not its own.
 REFUSED: dict[str, tuple[Callable[[], Net], str]] = {
     "fewer rows than columns": (lambda: _swapped(2, 3), r"perm \(0, 1\).*reads beyond"),
     "an illegal reuse factor that comes back": (lambda: _pointwise(2), r"reuse factor 2 for 3 × 1 products"),
     "integers beyond 64 bits": (_wide_integers, r"loses bits of an ap_int"),
+    "steps that two layers read": (_read_twice, r"two read it too"),
     "unrolled, but not": (_unrolled, r"unrolled with reuse factor 1: hls4ml generates no code"),
 }
 

@@ -36,8 +36,17 @@ def _start(reader: Reader, layer: Any) -> None:
     source = reader.source(layer)
     if len(source.shape) > _MAX_RANK:
         raise RefusedError(f"input {source.shape}: hls4ml takes up to {_MAX_RANK} axes")
+    if readers := _misled(layer):
+        raise RefusedError(f"{', '.join(readers)} read it too: hls4ml gives only one reader what comes out of it")
     op = _step(reader, layer, source.name, source.shape[0] - 1, layer.outputs[0])
     reader.named(layer, op, source.shape[1:], source.type)
+
+
+def _misled(layer: Any) -> list[str]:
+    """The layers outside that read the first mark: expand_time_distributed.py gives the second one reader alone."""
+    nodes = list(layer.model.get_layers())
+    last = next(number for number, node in enumerate(nodes) if node.name == f"{layer.name}_end")
+    return [node.name for node in nodes[last + 1 :] if layer.outputs[0] in node.inputs]
 
 
 def _end(reader: Reader, layer: Any) -> None:
