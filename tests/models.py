@@ -113,9 +113,13 @@ def exact_outputs(graph: Graph, integers: Mapping[str, Array]) -> dict[str, Arra
     """The exact rational values of output integers."""
     values = {}
     for port in graph.outputs:
-        q = np.moveaxis(integers[port.name].astype(object), port.axis + 1, -1)
-        scale, offset = (np.array(list(entries), dtype=object) for entries in (port.scale, port.offset))
-        values[port.name] = np.moveaxis(np.vectorize(Fraction, otypes=[object])(q) * scale + offset, -1, port.axis + 1)
+        q = integers[port.name].astype(object)
+        behind = (1,) * (q.ndim - port.axis - 2)
+        scale, offset = (
+            np.array(list(e), dtype=object).reshape(-1, *behind if len(e) > 1 else ())
+            for e in (port.scale, port.offset)
+        )
+        values[port.name] = np.vectorize(Fraction, otypes=[object])(q) * scale + offset
     return values
 
 
@@ -140,7 +144,7 @@ def assert_conforms(model: ModelProto, feeds: Mapping[str, Array] | None = None,
         assert values.shape == exact[port.name].shape == truth[port.name].shape
         assert values.dtype == np.float64
         _assert_equal(exact[port.name], truth[port.name], Fraction(1, 10**30) if root else Fraction(0), port.name)
-        size = max([Fraction(0), *(abs(Fraction(o)) for o in port.offset)])
+        size = 3 * max([Fraction(0), *(abs(Fraction(o)) for o in port.offset)])  # q × scale may be larger than the sum
         _assert_equal(rational(values), truth[port.name], Fraction(1, 2**52), port.name, size)
     for name, values in reference.trace(feeds).items():
         if name in truth:

@@ -161,9 +161,34 @@ def _resize(node: NodeProto, x: Array, *rest: Array | None) -> Array:
     for axis, n in enumerate(x.shape):
         scale = Fraction(int(sizes[axis]), n) if sizes is not None else scales[axis]  # type: ignore[index]
         m = floor(n * scale)
+        if str(_attribute(node, "mode", "nearest")) == "linear":
+            x = _interpolated(x, axis, [_place(place, i, scale, n, m) for i in range(m)])
+            continue
         chosen = [min(max(_nearest(nearest, _place(place, i, scale, n, m)), 0), n - 1) for i in range(m)]
         x = x.take(chosen, axis=axis)
     return x
+
+
+def _interpolated(x: Array, axis: int, places: list[Fraction]) -> Array:
+    """Each place weighs the entries by tents of width 2 around them (triangle kernel)."""
+    n = x.shape[axis]
+    inside = [min(max(place, Fraction(0)), Fraction(n - 1)) for place in places]
+    weights = [[max(Fraction(0), 1 - abs(place - j)) for j in range(n)] for place in inside]
+    rows = np.moveaxis(x, axis, -1)
+    return np.moveaxis(rows @ np.array(weights, dtype=object).reshape(-1, n).T, -1, axis)
+
+
+def _softmax(node: NodeProto, x: Array) -> Array:
+    """e^v over the sum of those of its row, to 250 digits."""
+    rows = np.moveaxis(x, int(_attribute(node, "axis", -1)), -1)  # type: ignore[call-overload]
+    powers = _real(mpmath.exp)(node, rows)
+    return np.moveaxis(powers / powers.sum(axis=-1, keepdims=True), -1, int(_attribute(node, "axis", -1)))  # type: ignore[call-overload]
+
+
+def _hardmax(node: NodeProto, x: Array) -> Array:
+    axis = int(_attribute(node, "axis", -1))  # type: ignore[call-overload]
+    first = np.argmax(np.asarray(x == x.max(axis=axis, keepdims=True), dtype=bool), axis=axis)
+    return np.moveaxis(_each(Fraction, np.eye(x.shape[axis], dtype=int)[first]), -1, axis)
 
 
 def _reduced(reduce: Callable[[Array], object]) -> Callable[..., Array]:
@@ -228,10 +253,12 @@ MORE_OPERATORS: dict[str, Callable[..., object]] = {
     "Exp": _real(mpmath.exp),
     "Gelu": _real(lambda v: v * mpmath.ncdf(v)),
     "HardSigmoid": _hard_sigmoids,
+    "Hardmax": _hardmax,
     "HardSwish": lambda n, x: _each(lambda v: v * _hard_sigmoid(_float32(1 / 6), _HALF, v), x),
     "LeakyRelu": _sloped,
     "Max": lambda n, *x: np.asarray(_each(max, *x)) if len(x) > 1 else x[0],
     "Min": lambda n, *x: np.asarray(_each(min, *x)) if len(x) > 1 else x[0],
+    "LogSoftmax": lambda n, x: _real(mpmath.log)(n, _softmax(n, x)),
     "Mish": _real(lambda v: v * mpmath.tanh(mpmath.log1p(mpmath.exp(v)))),
     "Neg": lambda n, x: -x,
     "PRelu": _sloped,
@@ -244,6 +271,7 @@ MORE_OPERATORS: dict[str, Callable[..., object]] = {
     "Selu": _selus,
     "Sigmoid": _real(lambda v: 1 / (1 + mpmath.exp(-v))),
     "Slice": _slice,
+    "Softmax": _softmax,
     "Softplus": _real(lambda v: mpmath.log1p(mpmath.exp(v))),
     "SpaceToDepth": _space_to_depth,
     "Split": _split,

@@ -80,7 +80,7 @@ def _is_shape(value: Any) -> bool:
 
 
 def _from_checkpoint(path: Path) -> tuple[Any, tuple[int, ...]]:
-    from fpgaflow.training.export import load_checkpoint
+    from fpgaflow.training.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(path)
     return checkpoint.model, checkpoint.input_shape

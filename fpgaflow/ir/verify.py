@@ -75,7 +75,8 @@ def _ports(graph: Graph) -> Iterator[str]:
             yield f"input '{into.name}': a gain that is not positive, or a range outside of {type_}"
     for out in graph.outputs:
         shape = _shape(graph, out.tensor)
-        if not 0 <= out.axis < len(shape) or not {len(out.scale), len(out.offset)} <= {1, shape[out.axis]}:
+        along = (*shape, 1)[out.axis] if 0 <= out.axis < max(len(shape), 1) else 0  # one number has no axis
+        if not along or not {len(out.scale), len(out.offset)} <= {1, along}:
             yield f"output '{out.name}': scales and offsets that do not run along axis {out.axis} of {shape}"
     for tensor in graph.tensors.values():
         if (source := tensor.source) is not None and (

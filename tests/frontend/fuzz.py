@@ -1,5 +1,6 @@
 """Mutated models through `load`, each in bounded time and memory, reading nothing outside of its folder.
 
+Every fourth has a type declared for its input, as users may.
 `python -m tests.frontend.fuzz FIRST COUNT` works through mutations FIRST, FIRST + 1, ... and prints the tally.
 Mutation n is the same on every machine.
 """
@@ -216,7 +217,7 @@ def _child(first: int, end: int, folder: Path) -> None:
         opened.clear()
         begin = time.perf_counter()
         signal.alarm(SECONDS)
-        outcome, text = _outcome(path)
+        outcome, text = _outcome(path, "uint4/15" if number % 4 == 0 else None)
         signal.alarm(0)
         outside = [name for name in opened if not _allowed(name, inside)]
         if outside and outcome != "failed":  # the text of a failure quotes source files
@@ -252,9 +253,9 @@ def _too_slow(signum: int, frame: Any) -> None:
     raise TimeoutError(f"more than {SECONDS} s")
 
 
-def _outcome(path: Path) -> tuple[str, str]:
+def _outcome(path: Path, input_type: str | None) -> tuple[str, str]:
     try:
-        load(path)
+        load(path, input_type=input_type)
     except UnsupportedModel as refusal:
         whole = all(p.where and p.found and p.fix for p in refusal.problems)
         return ("refused", "") if whole else ("failed", f"an empty text in {refusal}")

@@ -18,6 +18,7 @@ def seeds() -> Iterator[ModelProto]:
     yield _thresholds()
     yield _external()
     yield _per_element()
+    yield _ranked()
 
 
 def _weights(*shape: int) -> np.ndarray:
@@ -121,3 +122,18 @@ def _per_element() -> ModelProto:
     x = net.node("DepthToSpace", x, blocksize=2)
     x = net.node("Div", net.node("ReduceMean", x, axes=[2, 3], keepdims=0), net.const(3))
     return net.model(net.node("Softmax", net.quant(x, 0.1, 4), axis=-1))
+
+
+def _ranked() -> ModelProto:
+    """A zero-point at the input, interpolation, and ends that want nothing but an order."""
+    net = Net(2, 4, 4)
+    x = net.quant("x", 0.25, 4, zero=1)
+    zeros = np.array([1, 0, 2]).reshape(3, 1, 1, 1)
+    weights = net.node("Quant", *(net.const(v) for v in (_weights(3, 2, 1, 1), 0.25, zeros, 4)), domain=DOMAIN)
+    x = net.node("Resize", net.node("Conv", x, weights), "", net.const([1, 1, 2, 2]), mode="linear")
+    x = net.quant(x, 0.5, 5)
+    hot = net.node("Hardmax", x, axis=1)
+    x = net.node("ReduceMean", net.node("Concat", x, hot, axis=1), axes=[2, 3], keepdims=0)
+    pair = net.node("Slice", x, *(net.const(v, np.int64) for v in ([0], [2], [1])))
+    chance = net.quant(net.node("Softmax", pair, axis=1), 0.125, 4, signed=0)
+    return net.model(chance, net.node("ArgMax", net.node("Softmax", x, axis=1), axis=1, keepdims=0))

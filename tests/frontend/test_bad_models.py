@@ -176,7 +176,7 @@ def test_an_input_under_two_quantisers() -> None:
     assert "two different quantisers" in problems(net, net.quant("x", 0.5, 4), net.quant("x", 0.25, 4))[0]
 
 
-@pytest.mark.parametrize(("mode", "zero"), [("CEIL", 0), ("UP", 0), ("ROUND", 1), ("HALF_UP", 2), ("DOWN", 1)])
+@pytest.mark.parametrize(("mode", "zero"), [("CEIL", 0), ("UP", 0), ("UP", 2)])
 def test_input_quantisers(mode: str, zero: int) -> None:
     net = Net(3)
     assert "an input quantiser with rounding" in one_problem(net, net.quant("x", 0.5, 4, mode=mode, zero=zero))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 
 from fpgaflow.cli import main
-from fpgaflow.errors import BadInput, FpgaflowError, UnsupportedModel
+from fpgaflow.errors import BadInput, FpgaflowError, ModelNote, UnsupportedModel
 from fpgaflow.frontend.keras.quantizers import quantizer_of
 from fpgaflow.frontend.load import load
 from fpgaflow.frontend.refuse import RefusedNodeError
@@ -113,13 +114,17 @@ def test_one_dimension(tmp_path: Path) -> None:
     assert_conforms(model.write(tmp_path / "net.h5"), samples(40, 16, 4))
 
 
-def test_last_softmax_is_left_to_the_host_aloud(tmp_path: Path) -> None:
+def test_last_softmax_is_left_to_the_host_aloud(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     model = Model(4)
     model.add("QActivation", activation=bits(6, 2))
     model.add("QDense", weights={"kernel": normal(4, 3), "bias": normal(3)}, kernel_quantizer=bits(4, 0))
     model.add("Activation", activation="softmax")
-    with pytest.warns(UserWarning, match=r"layer 'layer3' \(Activation\): left to the host"):
-        load(model.write(tmp_path / "net.h5"))
+    note = "layer 'layer3' (Activation): left to the host, the model's outputs are its logits"
+    path = model.write(tmp_path / "net.h5")
+    with pytest.warns(ModelNote, match=re.escape(note)):
+        load(path)
+    assert main(["check", str(path)]) == 0
+    assert capfd.readouterr().err.strip() == note
 
 
 def keras3(model: Model, path: Path, *, kind: str = "Functional") -> Path:

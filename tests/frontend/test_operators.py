@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from onnx import helper
 
+from fpgaflow.compare_bits import float32_is_exact
 from fpgaflow.errors import UnsupportedModel
 from fpgaflow.ir.ops import Cast
+from fpgaflow.sim.run import Simulator
 from tests.models import Net, assert_conforms, graph_of
 
 PENDING = ("nothing", "scale", "channels", "relu")
@@ -157,6 +159,50 @@ def test_resize(place: str, nearest: str, scales: tuple[float, float]) -> None:
     conforms(net, net.node("Resize", x, "", net.const([1, 1, *scales]), mode="nearest", **modes), opset=19)
 
 
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("scales", [(2.0, 3.0), (0.6, 1.5), (1.0, 1.0)])
+@pytest.mark.parametrize("pending", PENDING)
+def test_interpolation(place: str, scales: tuple[float, float], pending: str) -> None:
+    net = Net(2, 5, 4)
+    modes = {"coordinate_transformation_mode": place, "mode": "linear"}
+    y = net.node("Resize", source(net, 2, 5, 4, pending=pending), "", net.const([1, 1, *scales]), **modes)
+    conforms(net, y, opset=19)
+
+
+def test_interpolation_across_its_channels() -> None:
+    """Between channels with scales of their own, those are made one first."""
+    net = Net(2, 3, 4)
+    y = net.node("Mul", net.quant("x", 0.25, 4), net.const(np.array([0.5, 2]).reshape(2, 1, 1)))
+    y = net.node("Resize", y, "", net.const([1, 2, 1, 1]), mode="linear")
+    conforms(net, y, opset=19)
+
+
+def test_bilinear_upsampling_as_torch_exports_it() -> None:
+    """By 2, on powers of two: nothing but shifts, so that QONNX's executor has the same bits."""
+    net = Net(2, 3, 4)
+    x = net.quant("x", 0.25, 4)
+    y = net.node("Resize", x, "", net.const([1, 1, 2, 2]), mode="linear", coordinate_transformation_mode="half_pixel")
+    y = net.node("Conv", net.quant(y, 0.25, 4), net.quant(normal(1, 3, 2, 3, 3), 0.25, 3))
+    model = net.model(net.quant(y, 0.5, 4), opset=17)
+    graph = assert_conforms(model)
+    assert float32_is_exact(graph)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"mode": "cubic"}, "interpolates by mode 'cubic'"),
+        ({"mode": "linear", "exclude_outside": 1}, "lies outside"),
+        ({"mode": "linear", "coordinate_transformation_mode": "align_corners"}, "aligns the corners of 12.5 places"),
+    ],
+)
+def test_interpolations_that_are_refused(attributes: dict[str, Any], message: str) -> None:
+    net = Net(2, 5, 4)
+    y = net.node("Resize", source(net, 2, 5, 4), "", net.const([1, 1, 2.5, 2]), **attributes)
+    with pytest.raises(UnsupportedModel, match=message):
+        graph_of(net.model(y, opset=19))
+
+
 @pytest.mark.parametrize("sizes", [(7, 3), (1, 8), (5, 4)])
 def test_resize_to_sizes(sizes: tuple[int, int]) -> None:
     net = Net(2, 5, 4)
@@ -166,9 +212,10 @@ def test_resize_to_sizes(sizes: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(("kind", "opset"), [("Upsample", 9), ("Resize", 10)])
-def test_upsample_of_older_opsets(kind: str, opset: int) -> None:
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_upsample_of_older_opsets(kind: str, opset: int, mode: str) -> None:
     net = Net(2, 3, 4)
-    conforms(net, net.node(kind, source(net, 2, 3, 4), net.const([1, 1, 2, 2.5]), mode="nearest"), opset=opset)
+    conforms(net, net.node(kind, source(net, 2, 3, 4), net.const([1, 1, 2, 2.5]), mode=mode), opset=opset)
 
 
 # Pooling
@@ -228,6 +275,40 @@ def test_largest_entries(pending: str, k: int, attributes: dict[str, int]) -> No
     x = source(net, 5, 6, pending=pending)
     net.nodes.append(helper.make_node("TopK", [x, ints(net, k)], ["values", "places"], name="top", **attributes))
     assert_conforms(net.model("values", "places"))
+
+
+ONE_NUMBER: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+    "ArgMax": ((), {"axis": 1, "keepdims": 0}),
+    "ArgMin": ((), {"axis": -1, "keepdims": 0}),
+    "ReduceSum": ((1,), {"keepdims": 0}),
+    "ReduceMax": ((), {"axes": [1], "keepdims": 0}),
+}
+
+
+@pytest.mark.parametrize("kind", ONE_NUMBER)
+@pytest.mark.parametrize("pending", PENDING)
+def test_one_number_a_sample(kind: str, pending: str) -> None:
+    """The model's output has the shape (N,)."""
+    net = Net(6)
+    axes, attributes = ONE_NUMBER[kind]
+    y = net.node(kind, source(net, 6, pending=pending), *([ints(net, *axes)] if axes else []), **attributes)
+    graph = assert_conforms(net.model(y))
+    assert Simulator(graph).predict(np.zeros((7, 6))).shape == (7,)
+
+
+def test_one_number_that_gets_its_axis_back() -> None:
+    net = Net(6)
+    y = net.node("ReduceSum", source(net, 6), ints(net, 1), keepdims=0)
+    y = net.node("MatMul", net.node("Reshape", y, ints(net, -1, 1)), net.quant(normal(1, 1, 2), 0.25, 3))
+    z = net.node("Unsqueeze", net.node("Gather", source(net, 6), net.const(3, np.int64), axis=1), ints(net, 1))
+    assert_conforms(net.model(y, z, net.node("Squeeze", z, ints(net, 1))))
+
+
+def test_one_number_in_another_operator_is_refused() -> None:
+    net = Net(6)
+    y = net.node("Add", net.node("ReduceSum", source(net, 6), ints(net, 1), keepdims=0), net.const(0.5))
+    with pytest.raises(UnsupportedModel, match=r"\(Add\): reads one number a sample"):
+        graph_of(net.model(y))
 
 
 # Products

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from onnx import ModelProto, TensorProto, helper
 
 from fpgaflow.ir.ops import Add, Cast, Conv, Dense, Pool, PoolKind, Relu, Threshold
 from fpgaflow.sim.run import Simulator
-from tests.models import DOMAIN, Net, assert_conforms, graph_of, inputs_of
+from tests.models import DOMAIN, Net, assert_conforms, graph_of, inputs_of, reals
 from tests.networks import networks
 
 MODES = ("ROUND", "HALF_EVEN", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN")
@@ -104,6 +106,31 @@ def test_rounding_modes_on_ties(mode: str, zero: int) -> None:
     net = Net(1)
     model = net.model(net.quant(net.quant("x", 0.25, 6), 1.0, 3, zero=zero, mode=mode))
     assert_conforms(model, {"x": codes(6, 1) / 4})
+
+
+@pytest.mark.parametrize("mode", ["ROUND", "HALF_UP", "HALF_DOWN", "DOWN", "FLOOR"])
+@pytest.mark.parametrize("zero", [-3, 1, 2])
+@pytest.mark.parametrize("scale", [0.25, 0.3])
+def test_zero_points_at_the_input(mode: str, zero: int, scale: float) -> None:
+    """Ties to even, or around zero, are so before the zero-point is taken away."""
+    net = Net(2, 3, 3)
+    x = net.quant(net.node("Mul", "x", net.const(0.5)), scale, 4, zero=zero, mode=mode)
+    y = net.node("Conv", x, net.quant(normal(1, 3, 2, 2, 2), 0.25, 3), pads=[1, 1, 1, 1])
+    graph = assert_conforms(net.model(y, x), {"x": reals(0, (3, 2, 3, 3), grid=scale / 2, reach=40)})
+    assert graph.type_of(graph.inputs[0].tensor).width <= 5
+
+
+def test_a_zero_point_and_a_clip_at_the_input() -> None:
+    net = Net(3)
+    x = net.quant(net.node("Clip", "x", net.const(-0.4), net.const(0.6)), 0.25, 4, zero=1)
+    assert_conforms(net.model(net.node("MatMul", x, net.quant(normal(1, 3, 2), 0.25, 3))))
+
+
+@pytest.mark.parametrize("zeros", [[[0, 3, -1]], [[1], [2], [5], [9]], [2]])
+def test_weights_with_zero_points(zeros: Any) -> None:
+    net = Net(4)
+    w = net.node("Quant", net.const(normal(1, 4, 3)), net.const(0.1), net.const(zeros), net.const(4), domain=DOMAIN)
+    assert_conforms(net.model(net.node("MatMul", net.quant("x", 0.25, 4), w)))
 
 
 @pytest.mark.parametrize("relu", [False, True])

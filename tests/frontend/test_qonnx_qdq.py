@@ -310,3 +310,12 @@ def test_a_pair_is_one_cast() -> None:
     net = Net(4)
     y = net.node("MatMul", qdq(net, "x", 0.25), net.const(np.eye(4)))
     assert [type(op) for op in graph_of(net.model(qdq(net, y, 0.5))).ops][-1] is Cast
+
+
+def test_an_output_that_quantises_the_input_otherwise_is_refused() -> None:
+    """A QuantizeLinear that makes an output is closed by that: a second quantiser of the input by then."""
+    net = Net(3)
+    x = net.quant("x", 0.25, 4)
+    y = net.node("QuantizeLinear", "x", net.const(0.3), net.const(0, np.int8))
+    with pytest.raises(UnsupportedModel, match="two different quantisers"):
+        graph_of(net.model(x, y))

@@ -15,8 +15,10 @@ from qonnx.core.onnx_exec import execute_onnx
 from qonnx.util.cleanup import cleanup_model
 
 from fpgaflow import Simulator, load
+from fpgaflow.compare_bits import output_integers
 from fpgaflow.errors import BadInput, FpgaflowError, UnsupportedModel
 from fpgaflow.frontend.qonnx.executor import run_qonnx
+from fpgaflow.frontend.qonnx.input_types import declare, parse_types, write_declared
 from fpgaflow.frontend.qonnx.onnx_file import read_model
 from fpgaflow.ir.store import load_graph, save_graph
 from tests.models import assert_conforms
@@ -127,19 +129,49 @@ def test_finn_s_binary_digits_as_qonnx_computes_them() -> None:
     assert np.array_equal(Simulator(path).predict(x), theirs.astype(np.float64))
 
 
-def test_a_picture_made_larger() -> None:
-    """4-bit and 8-bit convolutions with a scale for each channel, and a Resize: a corner of it against the oracle."""
-    path = third_party("qonnx_pkg_data/bsd300x3-espcn/nn_resize/quant_model.onnx")
-    model = onnx.load(path)
-    size = 7
+def small_picture(name: str, size: int) -> onnx.ModelProto:
+    """A network for pictures, for one of `size` × `size` pixels and with few filters: for the oracle."""
+    model = onnx.load(third_party(f"qonnx_pkg_data/bsd300x3-espcn/{name}/quant_model.onnx"))
     model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = size
     model.graph.input[0].type.tensor_type.shape.dim[3].dim_value = size
     names = {entry.name for entry in model.graph.initializer}
     for port in [port for port in model.graph.input if port.name in names]:
         model.graph.input.remove(port)
     keep_filters(model, 4)
+    return model
+
+
+def test_a_picture_made_larger() -> None:
+    """4-bit and 8-bit convolutions with a scale for each channel, and a Resize: a corner of it against the oracle."""
+    size = 7
+    model = small_picture("nn_resize", size)
     x = (np.random.default_rng(3).integers(-64, 256, (1, 3, size, size)) / 255).astype(np.float32)
     assert_conforms(model, {model.graph.input[0].name: x})
+
+
+@pytest.mark.parametrize("input_type", ["uint8/255", "ufixed<8,0>"])
+def test_a_picture_made_larger_by_depth_to_space(input_type: str) -> None:
+    """The same with its input's type declared, which the model leaves float."""
+    model = small_picture("subpixel", 6)
+    name = model.graph.input[0].name
+    declare(model, parse_types(input_type), "subpixel")
+    x = (np.random.default_rng(3).integers(0, 256, (1, 3, 6, 6)) / 255).astype(np.float32)
+    assert_conforms(model, {name: x})
+
+
+def test_a_whole_picture_as_qonnx_computes_it(tmp_path: Path) -> None:
+    """128 × 128 pixels: float32 lands on the other side of a boundary now and then, by one level."""
+    types = parse_types("ufixed<8,0>")
+    path = third_party("qonnx_pkg_data/bsd300x3-espcn/subpixel/quant_model.onnx")
+    declared = write_declared(path, types, tmp_path / "declared.onnx")
+    graph = load(path, input_type="ufixed<8,0>")
+    x = (np.random.default_rng(0).integers(0, 256, (2, 3, 128, 128)) / 256).astype(np.float32)
+    (port,) = graph.outputs
+    theirs = output_integers(run_qonnx(declared, x)[port.name], port)
+    ours = Simulator(graph).predict_integers(x)[port.name]
+    assert ours.std() > 1
+    assert np.abs(theirs - ours).max() <= 1
+    assert (theirs != ours).mean() < 1e-3
 
 
 def keep_filters(model: onnx.ModelProto, count: int) -> None:
@@ -169,6 +201,14 @@ def test_what_is_refused_is_named(name: str, kinds: set[str]) -> None:
         load(third_party(name))
     text = str(caught.value)
     assert [kind for kind in kinds if f"({kind})" not in text] == []
+
+
+def test_a_float_residual_block() -> None:
+    """Its input may be declared; its weights, of 25 bits, stay what they are: every layer with such is named."""
+    with pytest.raises(UnsupportedModel) as caught:
+        load(third_party("qonnx_pkg_data/residual_block_clean.onnx"), input_type="uint8")
+    assert [problem.where for problem in caught.value.problems] == [f"node 'Conv_{i}' (Conv)" for i in range(3)]
+    assert all("fpgaflow quantize" in problem.fix for problem in caught.value.problems)
 
 
 FOLDER = third_party_folder()

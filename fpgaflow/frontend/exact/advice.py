@@ -14,7 +14,8 @@ _LOW_BIT_FLOAT = "Use integer quantisers (Brevitas: Int8WeightPerTensorFloat, In
 
 QUANTISE_INPUT = (
     "Quantise the input first (the first layer in Brevitas: QuantIdentity(return_quant_tensor=True), in QKeras: "
-    "QActivation('quantized_bits(8, 0)')), or declare it as an integer type"
+    "QActivation('quantized_bits(8, 0)')), or declare the input's type, as --input-type uint8/255 or fixed<8,1> "
+    "(in Python: input_type='uint8/255')"
 )
 QUANTISE_BEFORE = (
     "Put an activation quantiser before this node (Brevitas: QuantIdentity or QuantReLU; QKeras: QActivation)"

@@ -70,7 +70,8 @@ def _float_weights(const: Const, where: str) -> tuple[np.ndarray, FixedType, tup
             refuse(
                 where,
                 f"its weights are floating point (they would need {top} bits)",
-                "Quantise them (Brevitas: QuantConv2d, QuantLinear; QKeras: QConv2D, QDense with a kernel_quantizer)",
+                "Quantise them (Brevitas: QuantConv2d, QuantLinear; QKeras: QConv2D, QDense with a kernel_quantizer), "
+                "or the whole float model by `fpgaflow quantize`",
             )
     ints = (values * 2.0**fraction).astype(np.int64)
     return ints, type_for(int(ints.min()), int(ints.max()), fraction), (ONE,)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from onnx import ModelProto, TensorProto, helper
 
-from fpgaflow.errors import BadInput, Problem, UnsupportedModel
+from fpgaflow.errors import BadInput, ModelNote, Problem, UnsupportedModel
 from fpgaflow.files import write_atomic
 from fpgaflow.frontend.keras.file import KERAS_SUFFIXES, Layer, read_keras
 from fpgaflow.frontend.keras.hgq import is_hgq
@@ -26,18 +26,28 @@ def keras_to_qonnx(spec: str, out: Path) -> bool:
     Raises:
         FpgaflowError: as `qonnx_from_keras`.
     """
-    named = re.fullmatch(rf"(.*(?:{'|'.join(map(re.escape, KERAS_SUFFIXES))}))(?::(.*))?", spec)
-    if named is None or is_hgq(Path(named[1])):
+    if (named := _named(spec)) is None:
         return False
     model = qonnx_from_keras(Path(named[1]), named[2])
     write_atomic(out, model.SerializeToString(deterministic=True))
     return True
 
 
+def is_keras(spec: str) -> bool:
+    """Whether `keras_to_qonnx` writes a file for it."""
+    return _named(spec) is not None
+
+
+def _named(spec: str) -> re.Match[str] | None:
+    """The file and the quantiser, if any, of a model of Keras or QKeras."""
+    found = re.fullmatch(rf"(.*(?:{'|'.join(map(re.escape, KERAS_SUFFIXES))}))(?::(.*))?", spec)
+    return None if found is None or is_hgq(Path(found[1])) else found
+
+
 def qonnx_from_keras(path: Path, input_quantizer: str | None = None) -> ModelProto:
     """The QONNX model of a Keras 2 or 3 file; weights are quantised as QKeras does it at inference.
 
-    A softmax that ends the model is left to the host, with a warning: the output is then its argument, the logits.
+    A softmax that ends the model is left to the host, with a ModelNote: the output is then its argument, the logits.
 
     Args:
         input_quantizer: a QKeras quantiser put before every input, as `quantized_bits(8, 0, alpha=1)`; needed where
@@ -59,7 +69,8 @@ def qonnx_from_keras(path: Path, input_quantizer: str | None = None) -> ModelPro
                 shapes[layer.name] = _shape(layer)
                 _quantise_input(build, layer, input_quantizer)
             elif layer.name in model.outputs and _is_softmax(layer):
-                warnings.warn(f"{layer}: left to the host, the model's outputs are its logits", stacklevel=2)
+                note = f"{layer}: left to the host, the model's outputs are its logits"
+                warnings.warn(note, ModelNote, stacklevel=2)
                 build.alias(layer)
             else:
                 importer_of(layer)(build, layer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import prod
@@ -38,8 +39,17 @@ class Open:
         return undone
 
 
-Known = Value | Const | Poison | Open
+@dataclass(frozen=True)
+class Ordered:
+    """A softmax of the source along one axis: of its numbers only their order is known, which is the source's."""
 
+    source: Value
+    axis: int
+
+
+Known = Value | Const | Poison | Open | Ordered
+
+OF_ONE_NUMBER = ("Cast", "Dropout", "Identity", "Reshape", "Unsqueeze")  # what may read a tensor of no axis
 MAX_PADDED = 1 << 24  # places of one channel under a sliding window
 
 
@@ -49,6 +59,7 @@ class Context:
     opset: int
     batch: int = 1  # the batch size that the model's inputs are declared with, 1 where they leave it open
     known: dict[str, Known] = field(default_factory=dict)
+    readers: Mapping[str, frozenset[str]] = field(default_factory=dict)  # operators that read a tensor; "" the host
     room: int = 1 << 26  # elements that constants made on the way may have: a small file must not fill the memory
 
     def spend(self, node: Node, elements: int) -> None:
@@ -90,6 +101,8 @@ class Context:
                 f"its input {position} is a constant, where an activation is expected",
                 "Fold the constant part of the model, or swap the inputs",
             )
+        if not self.shape(item) and node.kind not in OF_ONE_NUMBER:
+            refuse(str(node), "reads one number a sample, without an axis", "Keep its axis: keepdims=1")
         return item
 
     def const(self, node: Node, position: int, what: str) -> Const:

@@ -7,8 +7,10 @@ import io
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
+from onnx import TensorProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.change_batchsize import ChangeBatchSize
@@ -21,12 +23,20 @@ _BATCH = 64
 
 
 def run_qonnx(
-    path: Path, inputs: Mapping[str, np.ndarray] | np.ndarray, *, layers: bool = False
+    path: Path,
+    inputs: Mapping[str, np.ndarray] | np.ndarray,
+    *,
+    layers: bool = False,
+    given: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> dict[str, np.ndarray]:
     """What QONNX's executor computes in float32 for inputs (N, ...): outputs by name, or with `layers` every tensor.
 
-    `inputs` are arrays by input name, or one array for the only input. Batches go through at once where the model
-    can be given another batch size, else samples one by one.
+    Batches go through at once where the model can be given another batch size, else samples one by one.
+
+    Args:
+        inputs: arrays by input name, or one array for the only input.
+        given: arrays (N, ...) by tensor name, which the nodes behind such a tensor read instead of what the executor
+            computes for it itself.
 
     Raises:
         ToolFailed: the executor does not run this model.
@@ -34,11 +44,11 @@ def run_qonnx(
     with _quiet():
         model = _known_domains(ModelWrapper(str(path)))
         named = {model.graph.input[0].name: inputs} if isinstance(inputs, np.ndarray) else inputs
-        floats = {name: array.astype(np.float32) for name, array in named.items()}
+        floats = {name: array.astype(np.float32) for name, array in {**named, **_replaced(given)}.items()}
         count = len(next(iter(floats.values())))
         for batch in sorted({min(_BATCH, count), 1}, reverse=True):
             try:
-                return _run(model, floats, count, batch, layers)
+                return _run(model, floats, count, batch, layers, given)
             except Exception as error:  # the executor raises whatever a node runs into
                 if batch == 1:
                     fix = "Its opinion is left out"
@@ -55,9 +65,14 @@ def _known_domains(model: ModelWrapper) -> ModelWrapper:
 
 
 def _run(
-    model: ModelWrapper, inputs: Mapping[str, np.ndarray], count: int, batch: int, layers: bool
+    model: ModelWrapper,
+    inputs: Mapping[str, np.ndarray],
+    count: int,
+    batch: int,
+    layers: bool,
+    given: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
-    sized = _with_batch(model, batch)
+    sized = _cut(_with_batch(model, batch), {name: (batch, *array.shape[1:]) for name, array in given.items()})
     starts = range(0, count, batch)
     parts = [_part(sized, inputs, range(start, min(start + batch, count)), batch, layers) for start in starts]
     names = [name for name in parts[0] if all(name in part for part in parts)]
@@ -71,6 +86,22 @@ def _with_batch(model: ModelWrapper, batch: int) -> ModelWrapper:
     if shaped.graph.input[0].type.tensor_type.shape.dim[0].dim_value == batch:
         return shaped
     return shaped.transform(ChangeBatchSize(batch)).transform(InferShapes())
+
+
+def _replaced(given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{name}.given": array for name, array in given.items()}
+
+
+def _cut(model: ModelWrapper, shapes: Mapping[str, tuple[int, ...]]) -> ModelWrapper:
+    """The model with an input more for each of these tensors, read in its place by the nodes behind it."""
+    for name, shape in shapes.items():
+        info = helper.make_tensor_value_info(f"{name}.given", TensorProto.FLOAT, shape)
+        model.graph.input.append(info)
+        for node in model.graph.node:
+            for position, read in enumerate(node.input):
+                if read == name:
+                    node.input[position] = info.name
+    return model
 
 
 def _part(

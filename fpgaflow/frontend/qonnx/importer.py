@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from fpgaflow.errors import BadInput, Problem, UnsupportedModel
 from fpgaflow.frontend.exact.advice import advice
@@ -22,12 +23,14 @@ from fpgaflow.frontend.qonnx import (
     reduce,
     resize,
     shapes,
+    softmax,
     transposed,
 )
 from fpgaflow.frontend.qonnx.context import Context, Known
 from fpgaflow.frontend.qonnx.folding import fold
+from fpgaflow.frontend.qonnx.input_types import InputType, declare
 from fpgaflow.frontend.qonnx.multithreshold import multithreshold
-from fpgaflow.frontend.qonnx.onnx_file import Node, OnnxModel, read_model
+from fpgaflow.frontend.qonnx.onnx_file import Node, OnnxModel, model_of, parse_proto
 from fpgaflow.frontend.qonnx.ports import import_input, import_output
 from fpgaflow.frontend.qonnx.quant import quant
 from fpgaflow.frontend.qonnx.schema import check_node
@@ -76,8 +79,10 @@ ONNX_OPS: dict[str, Importer] = {
     "GlobalMaxPool": pooling.global_max_pool,
     "HardSigmoid": activations.hard_sigmoid,
     "HardSwish": activations.hard_swish,
+    "Hardmax": softmax.hardmax,
     "Identity": elementwise.identity,
     "LeakyRelu": activations.leaky_relu,
+    "LogSoftmax": softmax.softmax,
     "MatMul": linear.matmul,
     "MatMulInteger": qdq.matmul_integer,
     "Max": merge.maximum,
@@ -100,6 +105,7 @@ ONNX_OPS: dict[str, Importer] = {
     "Selu": activations.selu,
     "Sigmoid": activations.sigmoid,
     "Slice": moves.slice_,
+    "Softmax": softmax.softmax,
     "Softplus": activations.softplus,
     "SpaceToDepth": moves.space_to_depth,
     "Split": moves.split,
@@ -130,21 +136,23 @@ TABLES: tuple[tuple[tuple[str, ...], dict[str, Importer]], ...] = (
 OWN_CONSTANTS = frozenset({*QONNX_OPS, "QuantizeLinear", "DequantizeLinear"})
 
 
-def import_qonnx(path: Path) -> Graph:
-    """The graph of a QONNX file, before any pass.
+def import_qonnx(path: Path, types: Mapping[str, InputType] = MappingProxyType({})) -> Graph:
+    """The graph of a QONNX file, before any pass; `types` are declared for inputs that the file leaves float.
 
     Raises:
-        BadInput: the file is no whole ONNX model.
+        BadInput: the file is no whole ONNX model, or has no such input.
         UnsupportedModel: with one problem per node that cannot be carried exactly.
     """
-    return import_model(read_model(path), str(path))
+    proto = parse_proto(path)
+    declare(proto, types, str(path))
+    return import_model(model_of(proto, path), str(path))
 
 
 def import_model(model: OnnxModel, where: str) -> Graph:
     if not model.outputs:
         raise BadInput(where, "has no output", "Export the model again")
     batches = {port.shape[0] or 1 for port in model.inputs if port.shape}
-    ctx = Context(Builder(), model.opset, batches.pop() if len(batches) == 1 else 1)
+    ctx = Context(Builder(), model.opset, batches.pop() if len(batches) == 1 else 1, readers=_readers(model))
     ctx.known.update({name: Const(array) for name, array in model.constants.items()})
     ctx.room += 8 * sum(array.size for array in model.constants.values())
     problems: list[Problem] = []
@@ -154,7 +162,7 @@ def import_model(model: OnnxModel, where: str) -> Graph:
         except RefusedNodeError as refusal:
             problems.append(refusal.problem)
             ctx.known[port.name] = Poison()
-    read = {name for node in model.nodes for name in node.inputs} | {port.name for port in model.outputs}
+    read = ctx.readers
     for node in model.nodes:
         results = _import_node(ctx, node, problems)
         for position, name in enumerate(node.outputs):
@@ -169,6 +177,16 @@ def import_model(model: OnnxModel, where: str) -> Graph:
     graph = ctx.builder.graph(model.name, [output for output in outputs if output is not None])
     _check_inputs(graph, model)
     return graph
+
+
+def _readers(model: OnnxModel) -> dict[str, frozenset[str]]:
+    """The operators that read each tensor; "" stands for the model's outputs."""
+    pairs = [(name, node.kind) for node in model.nodes for name in node.inputs]
+    pairs += [(port.name, "") for port in model.outputs]
+    kinds: dict[str, set[str]] = {}
+    for name, kind in pairs:
+        kinds.setdefault(name, set()).add(kind)
+    return {name: frozenset(found) for name, found in kinds.items()}
 
 
 def _check_inputs(graph: Graph, model: OnnxModel) -> None:
@@ -197,6 +215,7 @@ def _import_node(ctx: Context, node: Node, problems: list[Problem]) -> tuple[Kno
             refuse(str(node), "leaves out an input between others", "Simplify the model: python -m onnxsim")
         check_node(node, ctx.opset)
         if any(isinstance(item, Poison) for item in known):
+            linear.check_weights(ctx, node)  # of its own faults this one needs no input to be seen
             return nothing
         if importer is not None:
             found = importer(ctx, node)

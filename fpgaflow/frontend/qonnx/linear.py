@@ -30,6 +30,16 @@ def scaled(tensor: str, unit: Fraction, factors: Fractions, axis: int) -> Value:
     return value
 
 
+def check_weights(ctx: Context, node: Node) -> None:
+    """Refuses a product with constant weights that are floating point."""
+    axes = {"Conv": 0, "Gemm": 0, "MatMul": -1}
+    weights = ctx.known.get(node.inputs[1]) if len(node.inputs) > 1 else None
+    if node.kind not in axes or not isinstance(weights, Const) or weights.ints is not None:
+        return
+    if weights.values.size and weights.values.dtype.kind == "f":
+        weight_integers(ctx.const(node, 1, "weight"), axes[node.kind], str(node))
+
+
 def with_bias(ctx: Context, node: Node, value: Value, bias: Const | None, gain: Fraction = ONE) -> Value:
     if bias is None:
         return value

@@ -100,10 +100,7 @@ def gather(ctx: Context, node: Node) -> Value:
     if not all(float(i).is_integer() and -shape[axis] <= i < shape[axis] for i in flat):
         refuse(str(node), f"indices {flat[:8]} of {shape[axis]} entries", "Gather what is there")
     result = taken(ctx, node, value, [int(i) % shape[axis] for i in flat], axis, f"{node.outputs[0]}.taken")
-    whole = (*shape[:axis], *const.values.shape, *shape[axis + 1 :])
-    if not whole:
-        refuse(str(node), "leaves one number a sample", "Gather with a list of one index")
-    return reshaped(ctx, node, result, whole)
+    return reshaped(ctx, node, result, (*shape[:axis], *const.values.shape, *shape[axis + 1 :]))
 
 
 def pad(ctx: Context, node: Node) -> Value:

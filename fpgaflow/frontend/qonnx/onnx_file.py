@@ -83,12 +83,12 @@ def read_model(path: Path) -> OnnxModel:
         BadInput: not a whole ONNX file, or one that contradicts itself: missing or doubled names, a cycle,
             external data missing or outside the folder, an opset or IR version that is too old or unknown.
     """
-    proto = _parse(path)
+    return model_of(parse_proto(path), path)
+
+
+def model_of(proto: onnx.ModelProto, path: Path) -> OnnxModel:
+    """The model of what `parse_proto` gave for `path`; raises as `read_model`."""
     graph = proto.graph
-    if not graph.node and not graph.output:
-        raise BadInput(str(path), "holds no graph", "Give a whole ONNX file: this one may be empty or truncated")
-    if any(isinstance(text, bytes) or "\0" in text for text in _texts(proto)):
-        raise BadInput(str(path), "holds a name that is no UTF-8 text", "Export or copy it again")
     opsets = {entry.domain: entry.version for entry in proto.opset_import}
     if len(opsets) < len(proto.opset_import):
         raise BadInput(str(path), "imports an operator set twice", "Export the model again")
@@ -134,7 +134,12 @@ def _texts(proto: onnx.ModelProto) -> Iterator[str | bytes]:
         yield from (text for entry in annotation.quant_parameter_tensor_names for text in (entry.key, entry.value))
 
 
-def _parse(path: Path) -> onnx.ModelProto:
+def parse_proto(path: Path) -> onnx.ModelProto:
+    """The file as it is, its external data not read.
+
+    Raises:
+        BadInput: no ONNX file, an empty one, or one with names that are no text.
+    """
     try:
         if path.stat().st_size > _MAX_FILE_BYTES:
             raise BadInput(str(path), "is larger than 2 GiB", "Keep the weights in external data beside it")
@@ -148,7 +153,22 @@ def _parse(path: Path) -> onnx.ModelProto:
         proto.ParseFromString(data)
     except (DecodeError, RuntimeError):
         raise BadInput(str(path), "is not an ONNX file, or only a part of one", "Export or copy it again") from None
+    if not proto.graph.node and not proto.graph.output:
+        raise BadInput(str(path), "holds no graph", "Give a whole ONNX file: this one may be empty or truncated")
+    if any(isinstance(text, bytes) or "\0" in text for text in _texts(proto)):
+        raise BadInput(str(path), "holds a name that is no UTF-8 text", "Export or copy it again")
     return proto
+
+
+def inline_external_data(proto: onnx.ModelProto, path: Path) -> None:
+    """Weights that lie in files beside `path`, brought into the model itself.
+
+    Raises:
+        BadInput: one of them is missing, or lies outside of the model's folder.
+    """
+    for tensor in proto.graph.initializer:
+        if external_data_helper.uses_external_data(tensor):
+            _load_external(tensor, path, f"{path}: initialiser '{tensor.name}'")
 
 
 def _array(tensor: TensorProto, path: Path, holder: str) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from fractions import Fraction
 from math import prod
 
@@ -37,8 +39,8 @@ def import_input(ctx: Context, port: Port) -> Value:
     shape = tuple(n for n in port.shape[1:] if n is not None)
     if prod(shape) > MAX_INPUT_ELEMENTS:
         refuse(where, f"has {prod(shape)} elements", f"At most {MAX_INPUT_ELEMENTS} are carried")
-    kind = _integer_type(port)
-    if kind is None and port.elem_type not in _REAL_INPUTS:
+    declared = _declared(port)
+    if declared is None and port.elem_type not in _REAL_INPUTS:
         refuse(
             where,
             f"is of element type {element_type(port.elem_type)}",
@@ -47,27 +49,41 @@ def import_input(ctx: Context, port: Port) -> Value:
     if (port.shape[0] or 1) > MAX_BATCH:
         refuse(where, f"is declared for a batch of {port.shape[0]}", "Leave the batch open, or declare 1")
     value = Value(ctx.builder.add_input(port.name, shape), (), 0, raw=True)
-    if kind is None:
-        return value
-    signed, bits = kind
-    low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
-    exact = Quantizer((ONE,), 0, low, high, signed, bits, QonnxRounding.ROUND, False, 0)
-    return close(ctx.builder, value, exact, where, port.name)
+    return value if declared is None else close(ctx.builder, value, declared, where, port.name)
 
 
-def _integer_type(port: Port) -> tuple[bool, int] | None:
-    """(signed, bits) of an input that is declared to hold integers, by its element type or a QONNX annotation."""
+def _declared(port: Port) -> Quantizer | None:
+    """The integers that an input is declared to hold, by its element type or by a data type of QONNX beside it."""
     if port.elem_type in INTEGER_INPUTS:
-        return INTEGER_INPUTS[port.elem_type]
-    name = port.datatype or ""
-    for prefix, signed in (("UINT", False), ("INT", True)):
-        if name.startswith(prefix) and name[len(prefix) :].isdecimal() and 1 <= int(name[len(prefix) :]) <= 32:
-            return signed, int(name[len(prefix) :])
-    return (True, 2) if name in ("BIPOLAR", "TERNARY") else None
+        return _quantizer(*INTEGER_INPUTS[port.elem_type])
+    name = (port.datatype or "").upper()
+    if (fixed := re.fullmatch(r"FIXED<(\d{1,2}),(-?\d{1,2})>", name)) is not None:
+        width, whole = int(fixed[1]), int(fixed[2])
+        return _quantizer(True, width, Fraction(2) ** (whole - width)) if 2 <= width <= 32 else None
+    if (whole_number := re.fullmatch(r"(U?)INT(\d{1,2})", name)) is not None and 1 <= int(whole_number[2]) <= 32:
+        return _quantizer(not whole_number[1], int(whole_number[2]))
+    match name:
+        case "BINARY":
+            return _quantizer(False, 1)
+        case "TERNARY":
+            return replace(_quantizer(True, 2), low=-1)
+        case "BIPOLAR":
+            return replace(_quantizer(True, 2), low=-1, bipolar=True)
+    return None
+
+
+def _quantizer(signed: bool, bits: int, scale: Fraction = ONE) -> Quantizer:
+    low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+    return Quantizer((scale,), 0, low, high, signed, bits, QonnxRounding.ROUND, False, 0)
 
 
 def import_output(ctx: Context, port: Port, problems: list[Problem]) -> Output | None:
-    item, where = ctx.named(port.name), f"output '{port.name}'"
+    where = f"output '{port.name}'"
+    try:
+        item = ctx.named(port.name)  # closes a quantiser that was left open, which may refuse
+    except RefusedNodeError as refusal:
+        problems.append(refusal.problem)
+        return None
     if isinstance(item, Poison):
         return None
     if isinstance(item, Const):

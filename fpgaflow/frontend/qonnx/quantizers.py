@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
+from fpgaflow.frontend.exact import emit
 from fpgaflow.frontend.exact.biases import biased_for_rounding
 from fpgaflow.frontend.exact.builder import Builder
 from fpgaflow.frontend.exact.quantizer import FIXED_POINT_ROUNDING as FIXED_POINT_ROUNDING
@@ -61,40 +63,54 @@ def _rising(builder: Builder, value: Value, quantizer: Quantizer, node: str, wis
 
 def _at_input(builder: Builder, value: Value, quantizer: Quantizer, node: str, wish: str) -> str:
     """Makes the quantiser, with the affine step before it, the one at the model's border."""
-    port, type_ = _input_port(value, quantizer, node), quantizer.result_type
+    value, quantizer = without_clamps(value, quantizer)
+    # Rounding to even, or around zero, is not the same around another zero-point: there q itself crosses the border.
+    whole = _moves_ties(quantizer)
+    crossing = replace(quantizer, zero_point=0) if whole else quantizer
+    port, type_ = _input_port(value, crossing, quantizer.zero_point if whole else 0, node), crossing.result_type
     if quantizer.bipolar:  # one bit crosses the border, and becomes -1 or +1 behind it
         type_ = FixedType(False, 1, 0)
     if not builder.quantise_input(value.tensor, port, type_):
         refuse(f"node '{node}'", "the input goes through two different quantisers", "Quantise the input once")
+    if whole:
+        return emit.scale(
+            builder, value.tensor, [1], 0, [-quantizer.zero_point], type_.fraction, 0, node, f"{wish}.centred"
+        )
     if not quantizer.bipolar:
         return value.tensor
     axis = len(builder.shape(value.tensor)) - 1
     return builder.threshold(value.tensor, np.ones((1, 1)), None, 2, -1, axis, quantizer.result_type, node, wish)
 
 
-def _input_port(value: Value, quantizer: Quantizer, node: str) -> Input:
-    value, quantizer = without_clamps(value, quantizer)
+def _moves_ties(quantizer: Quantizer) -> bool:
+    """Whether rounding x / scale gives other integers than rounding x / scale + zero_point does, moved back."""
+    rounding = FIXED_POINT_ROUNDING.get(quantizer.rounding)
+    odd = quantizer.zero_point % 2 if rounding is Rounding.RND_CONV else quantizer.zero_point
+    return bool(odd) and rounding is not Rounding.TRN and not quantizer.bipolar
+
+
+def _input_port(value: Value, quantizer: Quantizer, shift: int, node: str) -> Input:
+    """The quantiser at the border, of x / scale + shift."""
     step = value.steps[0] if value.steps else Affine((ONE,), (ZERO,))
     if len(value.steps) > 1 or not isinstance(step, Affine) or step.per_channel or len(quantizer.scale) > 1:
         refuse(
             f"node '{node}'",
             "the input is changed per channel, or by a function, before its quantiser",
-            "Normalise the data before the model, and let the input quantiser be the first node",
+            "Normalise the data before the model, and let the input quantiser be the first node, or declare the "
+            "input's type (--input-type), so that the hardware does it",
         )
-    scale, zero, mode = quantizer.scale[0], quantizer.zero_point, quantizer.rounding
-    gain, offset = step.scale[0] / scale, step.offset[0] / scale
+    scale, zero = quantizer.scale[0], quantizer.zero_point
+    gain, offset = step.scale[0] / scale, step.offset[0] / scale + shift
     if gain <= 0:
         refuse(f"node '{node}'", f"the input is scaled by {float(gain)} before its quantiser", "Use a positive factor")
     if quantizer.bipolar:  # floor(v + 1) saturated to [0, 1] is 1 exactly where v >= 0
         return Input(value.tensor, value.tensor, gain, offset + zero + 1, Rounding.TRN, Overflow.SAT, 0, 1)
-    rounding = FIXED_POINT_ROUNDING.get(mode)
-    # Rounding to even, or around zero, is not the same around another zero-point.
-    moved = zero % 2 if rounding is Rounding.RND_CONV else zero and rounding is not Rounding.TRN
-    if rounding is None or moved:
+    rounding = FIXED_POINT_ROUNDING.get(quantizer.rounding)
+    if rounding is None:
         refuse(
             f"node '{node}'",
-            f"an input quantiser with rounding {mode.value} and zero-point {zero}",
-            "Use rounding ROUND and a zero-point of 0 at the input",
+            f"an input quantiser with rounding {quantizer.rounding.value}",
+            "Use rounding ROUND or FLOOR at the input, or declare the input's type (--input-type)",
         )
     low, high = quantizer.low - zero, quantizer.high - zero
     return Input(value.tensor, value.tensor, gain, offset, rounding, Overflow.SAT, low, high)

@@ -10,7 +10,7 @@ import numpy as np
 from fpgaflow.frontend.exact import emit
 from fpgaflow.frontend.exact.rescale import uniform, with_unit
 from fpgaflow.frontend.exact.values import ONE, ZERO, Value, with_affine
-from fpgaflow.frontend.qonnx.context import Context, int_attribute
+from fpgaflow.frontend.qonnx.context import Context, Ordered, int_attribute
 from fpgaflow.frontend.qonnx.elementwise import negate
 from fpgaflow.frontend.qonnx.moves import behind_batch, integer_list, taken
 from fpgaflow.frontend.qonnx.onnx_file import Node
@@ -56,13 +56,16 @@ def _reduce(ctx: Context, node: Node, value: Value, kind: PoolKind) -> Value:
     if int_attribute(node, "keepdims", 1):
         return result
     left = tuple(n for axis, n in enumerate(shape) if axis not in axes)
-    if not left:
-        refuse(str(node), "leaves one number a sample", "Reduce with keepdims=1")
     return reshaped(ctx, node, result, left)
 
 
 def arg_max(ctx: Context, node: Node) -> Value:
-    return _arg(ctx, node, ctx.value(node, 0))
+    item = ctx.at(node, 0)
+    if not isinstance(item, Ordered):
+        return _arg(ctx, node, ctx.value(node, 0))
+    if behind_batch(node, int_attribute(node, "axis", 0), len(ctx.shape(item.source)) + 1) != item.axis:
+        refuse(str(node), "compares across a softmax of another axis", "Compare along the axis that it normalises")
+    return _arg(ctx, node, item.source)
 
 
 def arg_min(ctx: Context, node: Node) -> Value:
@@ -79,9 +82,7 @@ def _arg(ctx: Context, node: Node, value: Value) -> Value:
     places = np.arange(shape[axis])[:: -1 if backwards else 1]
     index = _place(ctx, node, emit.one_hot_max(ctx.builder, tensor, node.name, f"{node.outputs[0]}.first"), places)
     back = Value(_back(ctx, node, index, axis), (), axis)
-    if int_attribute(node, "keepdims", 1) or len(shape) == 1:
-        if not int_attribute(node, "keepdims", 1):
-            refuse(str(node), "leaves one number a sample", "Use keepdims=1")
+    if int_attribute(node, "keepdims", 1):
         return back
     return reshaped(ctx, node, back, (*shape[:axis], *shape[axis + 1 :]))
 

@@ -14,6 +14,8 @@ from fpgaflow.frontend.refuse import refuse
 
 def reshaped(ctx: Context, node: Node, value: Value, shape: tuple[int, ...]) -> Value:
     """The value under another shape; per-channel steps go along, or into the graph where they would be on two axes."""
+    if not shape:  # no operator reads one number without an axis
+        value = with_unit(*uniform(ctx.builder, value, str(node), node.outputs[0]))
     old = ctx.shape(value)
     steps, axis = value.steps, value.axis
     if value.per_channel and shape != old:
@@ -32,7 +34,7 @@ def reshaped(ctx: Context, node: Node, value: Value, shape: tuple[int, ...]) -> 
             steps = map_channels(steps, spread)
         axis = place
     tensor = ctx.builder.reshape(value.tensor, shape, node.name, node.outputs[0])
-    return Value(tensor, steps, min(axis, len(shape) - 1), value.raw)
+    return Value(tensor, steps, max(min(axis, len(shape) - 1), 0), value.raw)
 
 
 def _place_of(old: tuple[int, ...], axis: int, new: tuple[int, ...]) -> int | None:
@@ -76,8 +78,8 @@ def squeeze(ctx: Context, node: Node) -> Value:
     value = ctx.value(node, 0)
     full = (1, *ctx.shape(value))
     axes = _positive(node, _axes(ctx, node), len(full)) or [a for a, n in enumerate(full) if n == 1 and a > 0]
-    if any(full[a] != 1 for a in axes) or len(axes) == len(full) - 1:
-        refuse(str(node), f"squeezes axes {axes} of {full}", "Squeeze axes of size 1, and leave one beside the batch")
+    if any(full[a] != 1 for a in axes):
+        refuse(str(node), f"squeezes axes {axes} of {full}", "Squeeze axes of size 1")
     return reshaped(ctx, node, value, tuple(n for a, n in enumerate(full) if a not in axes and a > 0))
 
 
