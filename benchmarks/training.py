@@ -15,9 +15,10 @@ from brevitas.quant import Int8WeightPerTensorFixedPoint, Int16Bias, Uint8ActPer
 from torch import nn
 from torch.nn import functional
 
-from fpgaflow.training.data import digits
-from fpgaflow.training.models import Bits, lenet5, sequential
-from fpgaflow.training.quantisers import fit_scales
+from fpgaflow.training.bits import Bits
+from fpgaflow.training.convert import fit_scales, fold_batch_norm, quantised, traced
+from fpgaflow.training.data.images import digits
+from fpgaflow.training.models import Architecture, ModelName, sequential
 
 BATCH = 128
 WARM_UP, ROUNDS = 5, 40
@@ -62,11 +63,12 @@ def stock_brevitas() -> nn.Sequential:
 def main() -> None:
     data = digits()
     images, labels = torch.from_numpy(data.x_train[:BATCH]), torch.from_numpy(data.y_train[:BATCH])
-    quantised = lenet5(BITS, norm=False)
-    fit_scales(quantised, images)
-    models = {
-        "float": lenet5(None, norm=False),
-        "quantised, fpgaflow": quantised,
+    plain = fold_batch_norm(traced(Architecture(ModelName.LENET5, (1, 32, 32), 10).build()))
+    made = quantised(plain, BITS, signed_input=False)
+    fit_scales(made, images)
+    models: dict[str, nn.Module] = {
+        "float": plain,
+        "quantised, fpgaflow": made,
         "quantised, stock Brevitas": stock_brevitas(),
     }
     optimisers = {name: torch.optim.Adam(model.parameters(), 1e-4, fused=True) for name, model in models.items()}

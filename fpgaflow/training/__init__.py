@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from importlib import import_module
+from importlib.util import find_spec
 
 from fpgaflow.errors import MissingTool
 
@@ -12,8 +13,10 @@ try:
         # Brevitas recommends a CUDA package, for rotations that nothing here uses.
         warnings.filterwarnings("ignore", "fast_hadamard_transform", UserWarning)
         import_module("brevitas.export")
-    import_module("onnxoptimizer")  # Brevitas imports it as it exports
-    import_module("sklearn")
+    for name in ("onnxoptimizer", "sklearn"):  # Brevitas imports the former as it exports
+        import_module(name)
+    if find_spec("lightning") is None:  # slow to import, and not all parts need it
+        raise ModuleNotFoundError(name="lightning")
 except ModuleNotFoundError as error:
     package = str(error.name).partition(".")[0]
     raise MissingTool("fpgaflow.training", f"{package} is not installed", "pip install 'fpgaflow[train]'") from None

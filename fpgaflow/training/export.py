@@ -1,28 +1,23 @@
-"""QONNX out of a Brevitas model, and the checkpoint that gives the model back."""
+"""QONNX out of a Brevitas model."""
 
 # mypy: disallow-subclassing-any=False
 from __future__ import annotations
 
 import copy
-import io
 import warnings
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import brevitas.export
 import onnx
-import torch
 from brevitas.quant_tensor import QuantTensor
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.fold_constants import FoldConstants
 from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueParameterTensors, RemoveUnusedTensors
 from qonnx.transformation.infer_shapes import InferShapes
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
-from fpgaflow.errors import BadInput
 from fpgaflow.files import write_atomic
-from fpgaflow.training.models import MODELS, Bits, ModelName
 
 _QUANT_OPS = ["Quant", "BipolarQuant", "Trunc"]
 
@@ -49,7 +44,7 @@ def export_qonnx(model: nn.Module, example_input: Tensor, path: Path) -> None:
     The batch is fixed because qonnx's executor, hls4ml and FINN want every shape; qonnx's `ChangeBatchSize` alters it.
     `model` itself is left as it was; Brevitas would leave its handlers and caches in it.
     """
-    model = _PlainOutput(copy.deepcopy(model)).eval()
+    model = _PlainOutput(_flat(copy.deepcopy(model))).eval()
     with warnings.catch_warnings():
         # They are about the exporter's own future and about tracing; callers compare the file's outputs bit by bit.
         warnings.simplefilter("ignore")
@@ -70,6 +65,19 @@ def export_qonnx(model: nn.Module, example_input: Tensor, path: Path) -> None:
     write_atomic(path, wrapper.model.SerializeToString(deterministic=True))
 
 
+def _flat(model: nn.Module) -> nn.Module:
+    """'block1.conv1' → 'block1_conv1': of a layer in a graph the exporter keeps the last part of its name only."""
+    if isinstance(model, fx.GraphModule):
+        for node in model.graph.nodes:
+            if node.op == "call_module" and "." in node.target:
+                flat = node.target.replace(".", "_")
+                model.add_submodule(flat, model.get_submodule(node.target))
+                node.target = flat
+        model.delete_all_unused_submodules()
+        model.recompile()
+    return model
+
+
 def _name_nodes(graph: onnx.GraphProto) -> None:
     """'/conv1/weight_quant/export_handler/Quant' → 'conv1_weight_quant', '/relu1/act_quant/.../Relu' → 'relu1'."""
     taken: set[str] = set()
@@ -85,52 +93,3 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
             name = f"{base}_{count}"
         taken.add(name)
         node.name = name
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A trained model in eval mode, and what builds it again."""
-
-    name: ModelName
-    bits: Bits | None
-    norm: bool
-    model: nn.Module
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one sample, without the batch."""
-        return MODELS[self.name].input_shape
-
-
-def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Writes tensors and plain values only, so that `torch.load(weights_only=True)` reads it."""
-    buffer = io.BytesIO()
-    content = {
-        "model": str(checkpoint.name),
-        "bits": None if checkpoint.bits is None else asdict(checkpoint.bits),
-        "norm": checkpoint.norm,
-        "state_dict": checkpoint.model.state_dict(),
-    }
-    torch.save(content, buffer)
-    write_atomic(path, buffer.getvalue())
-
-
-def load_checkpoint(path: Path) -> Checkpoint:
-    """The model of `path`, as `fpgaflow train` wrote it, in eval mode.
-
-    Raises:
-        BadInput: not such a file.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        name = ModelName(content["model"])
-        bits = None if content["bits"] is None else Bits(**content["bits"])
-        norm = bool(content["norm"])
-        model = MODELS[name].build(bits, norm=norm)
-        model.load_state_dict(content["state_dict"])
-    except Exception as error:  # torch's own unpickler raises IndexError and others on what is no checkpoint
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadInput(
-            str(path), f"is no checkpoint of fpgaflow: {reason}", "Make one with `fpgaflow train`."
-        ) from None
-    return Checkpoint(name, bits, norm, model.eval())

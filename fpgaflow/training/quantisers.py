@@ -1,23 +1,21 @@
-"""Brevitas quantisers whose scale is a fixed power of two, and the fit of those scales to a trained network.
+"""Brevitas layers whose scales are fixed powers of two.
 
 Brevitas' own quantisers recompute scale, zero-point and bit width in some forty small torch calls each, at every step,
 although none of them changes here. `PowerOfTwoQuant` keeps the scale as a buffer and is five torch calls;
-examples/lenet_digits/README.md has the profile of both.
+docs/training.md has the profile of both.
 """
 
 # mypy: disallow-subclassing-any=False
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from typing import Any
 
+import brevitas.nn as qnn
 import torch
 from brevitas.inject import ExtendedInjector
 from brevitas.inject.enum import FloatToIntImplType
-from brevitas.nn.quant_layer import QuantNonLinearActLayer, QuantWeightBiasInputOutputLayer
 from brevitas.proxy import ActQuantProxyFromInjector, BiasQuantProxyFromInjector, WeightQuantProxyFromInjector
-from brevitas.proxy.runtime_quant import FusedActivationQuantProxy
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -77,15 +75,21 @@ class WeightQuant(_Quantiser):
 
 
 class ActivationQuant(_Quantiser):
-    """Unsigned: inputs in [0, 1) and what a ReLU gives."""
+    """Unsigned: what has no negatives, as a ReLU gives it."""
 
     proxy_class = ActQuantProxyFromInjector
     signed = False
     narrow_range = False
 
 
+class SignedActivationQuant(ActivationQuant):
+    """Signed: inputs with negatives, and sums that no ReLU follows."""
+
+    signed = True
+
+
 class BiasQuant(_Quantiser):
-    """Signed, 16 bits, on the accumulator's grid, which `fit_scales` sets."""
+    """Signed, 16 bits, on the accumulator's grid, which `fit_scales` in convert.py sets."""
 
     proxy_class = BiasQuantProxyFromInjector
     bit_width = 16
@@ -94,42 +98,38 @@ class BiasQuant(_Quantiser):
     requires_input_scale = False
 
 
-def fit_scales(model: nn.Module, x: Tensor) -> None:
-    """Sets every scale of `model` in one forward pass of `x` (N, ...): each quantiser fits what reaches it.
-
-    A bias takes the scale of its accumulator, input scale × weight scale, so that it is added with no rounding.
-    """
-
-    def fit_activation(quantiser: PowerOfTwoQuant, args: tuple[Tensor]) -> None:
-        quantiser.fit(args[0])
-
-    def fit_layer(layer: QuantWeightBiasInputOutputLayer, args: tuple[Any]) -> None:
-        weight = layer.weight_quant.tensor_quant
-        weight.fit(layer.weight)
-        if layer.bias is not None:
-            layer.bias_quant.tensor_quant.scale.copy_(weight.scale * args[0].scale)
-
-    with ExitStack() as stack, torch.no_grad():
-        stack.enter_context(_scales_travel(model))
-        for module in model.modules():
-            if isinstance(module, FusedActivationQuantProxy):
-                hook = module.tensor_quant.register_forward_pre_hook(fit_activation)
-            elif isinstance(module, QuantWeightBiasInputOutputLayer):
-                hook = module.register_forward_pre_hook(fit_layer)
-            else:
-                continue
-            stack.callback(hook.remove)
-        model(x)
+_TWINS: Mapping[type[nn.Module], type[nn.Module]] = {
+    nn.Linear: qnn.QuantLinear,
+    nn.Conv1d: qnn.QuantConv1d,
+    nn.Conv2d: qnn.QuantConv2d,
+}
+WEIGHTED = tuple(_TWINS)
 
 
-@contextmanager
-def _scales_travel(model: nn.Module) -> Iterator[None]:
-    """Activations pass Brevitas QuantTensors, which know their scale; training does without, for they are slow."""
-    activations = [module for module in model.modules() if isinstance(module, QuantNonLinearActLayer)]
-    try:
-        for activation in activations:
-            activation.return_quant_tensor = True
-        yield
-    finally:
-        for activation in activations:
-            activation.return_quant_tensor = False
+def quantised_twin(layer: nn.Module, bit_width: int) -> nn.Module:
+    """The quantised layer with the same weights and biases as `layer`, which is one of `WEIGHTED`."""
+    if isinstance(layer, nn.Linear):
+        shape: dict[str, Any] = {"in_features": layer.in_features, "out_features": layer.out_features}
+    else:
+        names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups")
+        shape = {name: getattr(layer, name) for name in names}
+    kind = next(twin for plain, twin in _TWINS.items() if isinstance(layer, plain))
+    bias = layer.bias is not None
+    made = kind(**shape, bias=bias, weight_quant=WeightQuant, weight_bit_width=bit_width, bias_quant=BiasQuant)
+    with torch.no_grad():
+        for name, parameter in layer.named_parameters():
+            made.get_parameter(name).copy_(parameter)
+    return made
+
+
+def quantised_identity(bit_width: int, *, signed: bool) -> nn.Module:
+    return qnn.QuantIdentity(act_quant=SignedActivationQuant if signed else ActivationQuant, bit_width=bit_width)
+
+
+def quantised_relu(bit_width: int) -> nn.Module:
+    return qnn.QuantReLU(act_quant=ActivationQuant, bit_width=bit_width)
+
+
+def quantiser_of(activation: nn.Module) -> PowerOfTwoQuant:
+    """The quantiser in what `quantised_identity` or `quantised_relu` made."""
+    return activation.act_quant.fused_activation_quant_proxy.tensor_quant

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from fpgaflow.errors import BadInput
-from fpgaflow.training.data import DatasetName
-from fpgaflow.training.models import Bits, ModelName
+from fpgaflow.training.bits import LEAST, MOST, Bits
+from fpgaflow.training.data import DataSpec
+from fpgaflow.training.distil import Distil
+from fpgaflow.training.models import ModelName
+from fpgaflow.training.objective import Task
+from fpgaflow.training.optimise import TAKES_MOMENTUM, OptimiserName, ScheduleName
+from fpgaflow.training.prune import Prune
+from fpgaflow.training.schema import build, check_ranges, suggest, within
 
 
-def _within(default: float, low: float, high: float) -> Any:
-    return dataclasses.field(default=default, metadata={"range": (low, high)})
+class Precision(StrEnum):
+    """Arithmetic of training; narrower ones through autocast. Scales, sums of gradients and the result are float32."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
+class Device(StrEnum):
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Log(StrEnum):
+    NONE = "none"
+    CSV = "csv"
+    TENSORBOARD = "tensorboard"
 
 
 @dataclass(frozen=True)
@@ -24,41 +45,85 @@ class Recipe:
     """All that decides the trained weights: the same recipe on the same machine gives the same bits.
 
     `float_epochs` train with batch norm; then, batch norm folded, `qat_epochs` tune the quantised network and, apart,
-    its float twin. `shift` moves each batch of images by up to that many pixels. `threads` belongs here because it
-    decides the order of float sums.
+    its float twin; `prune` makes both smaller before, `distil` lets a float network teach the quantised one.
+    `accumulate` batches make one step. A share `validation` of the training samples chooses the best
+    epoch of each phase, and `patience` epochs without a better one end it. `shift` moves each batch of images by up to
+    that many pixels. `checkpoint_steps` is how often the training can be resumed at; 0: after each epoch. `threads`
+    belongs here because it decides the order of float sums.
 
     Raises:
-        BadInput: a value is outside its range.
+        BadInput: a value is outside its range, or contradicts another.
     """
 
-    model: ModelName = ModelName.LENET5
-    dataset: DatasetName = DatasetName.DIGITS
-    weight_bits: int = _within(4, 2, 8)
-    activation_bits: int = _within(4, 2, 8)
-    input_bits: int = _within(8, 2, 8)
-    float_epochs: int = _within(15, 1, 10_000)
-    qat_epochs: int = _within(20, 1, 10_000)
-    batch_size: int = _within(64, 2, 65_536)
-    float_learning_rate: float = _within(0.005, 1e-9, 1e9)
-    qat_learning_rate: float = _within(0.001, 1e-9, 1e9)
-    shift: int = _within(2, 0, 16)
-    seed: int = _within(0, 0, 2**32 - 1)
-    threads: int = _within(1, 1, 256)
+    model: str = ModelName.LENET5
+    width: float = within(1.0, 0.01, 64)
+    task: Task | None = None
+    dataset: DataSpec = field(default_factory=DataSpec)
+    weight_bits: int = within(4, LEAST, MOST)
+    activation_bits: int = within(4, LEAST, MOST)
+    input_bits: int = within(8, LEAST, MOST)
+    layer_bits: Mapping[str, int] = field(default_factory=dict)
+    prune: Prune | None = None
+    distil: Distil | None = None
+    float_epochs: int = within(15, 1, 10_000)
+    qat_epochs: int = within(20, 1, 10_000)
+    batch_size: int = within(64, 2, 65_536)
+    accumulate: int = within(1, 1, 65_536)
+    optimiser: OptimiserName = OptimiserName.ADAM
+    momentum: float = within(0.0, 0, 0.9999)
+    weight_decay: float = within(0.0, 0, 1)
+    schedule: ScheduleName = ScheduleName.ONE_CYCLE
+    float_learning_rate: float = within(0.005, 1e-9, 1e9)
+    qat_learning_rate: float = within(0.001, 1e-9, 1e9)
+    precision: Precision = Precision.FLOAT32
+    device: Device = Device.AUTO
+    validation: float = within(0.0, 0, 0.5)
+    patience: int = within(0, 0, 10_000)
+    shift: int = within(0, 0, 16)
+    checkpoint_steps: int = within(0, 0, 1_000_000)
+    log: Log = Log.CSV
+    seed: int = within(0, 0, 2**32 - 1)
+    threads: int = within(1, 1, 256)
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            if "range" in field.metadata:
-                low, high = field.metadata["range"]
-                value = getattr(self, field.name)
-                if not low <= value <= high:
-                    raise BadInput(f"train.{field.name}", f"{value} is out of range", f"Give {low:g} to {high:g}.")
+        check_ranges(self, "train")
+        for name, width in self.layer_bits.items():
+            if not LEAST <= width <= MOST:
+                where = f"train.layer_bits.{name}"
+                raise BadInput(where, f"{width} is out of range", f"Give {LEAST} to {MOST}.")
+        if not self.is_own_model and self.model not in list(ModelName):
+            fix = suggest(self.model, ModelName, "Known, besides FILE.py:FUNCTION")
+            raise BadInput("train.model", f"{self.model!r} is unknown", fix)
+        if self.is_own_model and self.width != 1:
+            raise BadInput("train.width", "means nothing to a module of your own", "Leave it out.")
+        if self.distil is not None and self.objective is not Task.CLASSIFICATION:
+            raise BadInput("train.distil", "needs the logits of a classification", "Leave it out.")
+        if self.momentum and self.optimiser not in TAKES_MOMENTUM:
+            fix = f"Leave it out, or choose one of {', '.join(TAKES_MOMENTUM)}."
+            raise BadInput("train.momentum", f"means nothing to '{self.optimiser}'", fix)
+        if self.accumulate > 1 and self.optimiser is OptimiserName.GRADIENT_DESCENT:
+            found = "means nothing to gradient-descent, whose step takes all samples"
+            raise BadInput("train.accumulate", found, "Leave it out; batch_size limits the memory.")
+        if self.patience and not self.validation:
+            fix = "Give the share of the training samples to stop by, as validation: 0.1."
+            raise BadInput("train.patience", "needs validation samples", fix)
+        if self.precision is Precision.FLOAT16 and self.device is Device.CPU:
+            raise BadInput("train.precision", "float16 needs a GPU", "Choose bfloat16.")
+
+    @property
+    def is_own_model(self) -> bool:
+        """Whether `model` is FILE.py:FUNCTION."""
+        return ".py:" in self.model
 
     @property
     def bits(self) -> Bits:
-        return Bits(self.weight_bits, self.activation_bits, self.input_bits)
+        return Bits(self.weight_bits, self.activation_bits, self.input_bits, dict(self.layer_bits))
 
-
-_KINDS: dict[str, type] = {field.name: type(field.default) for field in dataclasses.fields(Recipe)}
+    @property
+    def objective(self) -> Task:
+        """The task that was named, else that of the model."""
+        usual = Task.RECONSTRUCTION if self.model == ModelName.AUTOENCODER else Task.CLASSIFICATION
+        return self.task or usual
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -74,26 +139,9 @@ def load_recipe(path: Path) -> Recipe:
         raise BadInput(str(path), found, "Name a fpgaflow.yaml; `fpgaflow init` writes one.") from None
     section = document.get("train") if isinstance(document, dict) else None
     if not isinstance(section, dict):
-        raise BadInput(str(path), "has no section 'train:' with keys below it", f"Known keys: {', '.join(_KINDS)}.")
+        raise BadInput(str(path), "has no section 'train:' with keys below it", "See docs/training.md for its keys.")
     try:
-        return Recipe(**{str(key): _typed(str(key), value) for key, value in section.items()})
+        return build(Recipe, section, "train")
     except BadInput as error:
         problem = error.problem
         raise BadInput(f"{path}: {problem.where}", problem.found, problem.fix) from None
-
-
-def _typed(key: str, value: Any) -> Any:
-    where = f"train.{key}"
-    if key not in _KINDS:
-        raise BadInput(where, "is not a known key", f"Known keys: {', '.join(_KINDS)}.")
-    kind = _KINDS[key]
-    if issubclass(kind, StrEnum):
-        if value not in list(kind):
-            raise BadInput(where, f"{value!r} is unknown", f"Known: {', '.join(kind)}.")
-        return kind(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not kind:
-        hint = " YAML reads 1e-3 as text: write 0.001." if kind is float else ""
-        raise BadInput(where, f"{value!r} is no {kind.__name__}", f"Give one {kind.__name__}.{hint}")
-    return value

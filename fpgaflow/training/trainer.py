@@ -4,31 +4,43 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import io
 import json
-import math
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from sklearn.model_selection import train_test_split
+from torch import Tensor, fx
 
+import fpgaflow
 from fpgaflow.errors import BadInput, CheckFailed
-from fpgaflow.files import write_atomic
-from fpgaflow.frontend.qonnx.executor import run_qonnx
-from fpgaflow.training.data import DATASETS, Dataset
-from fpgaflow.training.export import Checkpoint, export_qonnx, save_checkpoint
-from fpgaflow.training.models import MODELS, Bits, fold_batch_norm
-from fpgaflow.training.quantisers import fit_scales
+from fpgaflow.stages import file_digest
+from fpgaflow.training.batches import Batches, Order
+from fpgaflow.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from fpgaflow.training.convert import fit_scales, fold_batch_norm, quantised
+from fpgaflow.training.data import Dataset, load_dataset
+from fpgaflow.training.distil import FLOAT, distilling
+from fpgaflow.training.log import EpochLog
+from fpgaflow.training.loop import Diverged, Epoch, Held, Watch, run_phase, share
+from fpgaflow.training.network import Start, start
+from fpgaflow.training.objective import Objective, Task, score
+from fpgaflow.training.optimise import OptimiserName
+from fpgaflow.training.prune import PruneKind, Sparsifier, saving, without_channels
 from fpgaflow.training.recipe import Recipe
 from fpgaflow.training.reproducible import reproducible
+from fpgaflow.training.results import Trained, exported, outputs_of, scores_of, write
+from fpgaflow.training.resume import FILE as RESUME
+from fpgaflow.training.resume import PhaseState, copied, load_state
+
+PACKAGES = ("torch", "lightning", "brevitas", "qonnx", "numpy", "scikit-learn")
+LAST_GOOD = "last_good.pt"
 
 
 class Phase(StrEnum):
@@ -39,7 +51,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Progress:
-    """One optimiser step done: `step` of `total` over all phases."""
+    """One batch done: `step` of `total` over all phases."""
 
     phase: Phase
     step: int
@@ -49,155 +61,216 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """Where the files are, and the share of `samples` test samples classified right by each network."""
+    """Where the files are, and how each network does on `samples` test samples.
+
+    A score is the share of samples classified right, or the mean squared error of the reconstruction. `resumed_at` is
+    the batch, over all phases, from which a half-finished training went on; `leads` is False in all but the first
+    process of several, which writes the files.
+    """
 
     out: Path
-    float_accuracy: float
-    quantised_accuracy: float
+    task: Task
+    float_score: float
+    quantised_score: float
     samples: int
     seconds: float
+    resumed_at: int
+    leads: bool
+
+    @property
+    def scores(self) -> dict[str, dict[str, float | None]]:
+        """As `--json` and train.json have them."""
+        return scores_of(self.task, self.float_score, self.quantised_score, self.samples)
 
 
-def train(recipe: Recipe, out: Path, progress: Callable[[Progress], None] | None = None) -> TrainResult:
-    """Trains as `recipe` says and writes checkpoint.pt, model.onnx, test.npz and, last, train.json into `out`.
+def train(
+    recipe: Recipe, out: Path, progress: Callable[[Progress], None] | None = None, folder: Path = Path()
+) -> TrainResult:
+    """Trains as `recipe` says and writes checkpoint.pt, model.onnx, test.npz, log.csv and, last, train.json into `out`.
 
-    The accuracy is that of the exported file: its outputs on the test samples are compared bit by bit with those of
-    the trained model. Everything is written after training, so a failed run leaves earlier files as they were.
+    The scores are those of the exported file: its outputs on the test samples are compared bit by bit with those of
+    the trained model. Results are written after training, so a failed run leaves earlier files as they were; a killed
+    one goes on where it was when it is started again with the same recipe and data, and ends with the same weights.
+
+    Args:
+        folder: where the recipe's relative paths begin.
 
     Raises:
-        BadInput: the batch is larger than the data set.
+        BadInput: the data or the model are not what they have to be, or the batch is larger than the data set.
+        UnsupportedModel: names every layer of a user's own module that has no quantised form.
         CheckFailed: the loss is no longer finite (the last good weights are in out/last_good.pt), or the exported
             file computes other bits than the model.
     """
     started = time.monotonic()
-    data = DATASETS[recipe.dataset]()
-    if recipe.batch_size > len(data.x_train):
-        found = f"{recipe.batch_size} is more than the {len(data.x_train)} training samples"
-        raise BadInput("train.batch_size", found, "Give a smaller one.")
+    data = load_dataset(recipe.dataset, folder)
+    _check(recipe, data)
+    leads = share().rank == 0
     with reproducible(recipe.seed, recipe.threads):
-        session = _Session(recipe, data, out, progress)
-        with_norm = _untrained(recipe, None, norm=True)
-        session.fit(with_norm, Phase.FLOAT, recipe.float_epochs, recipe.float_learning_rate)
-        folded = fold_batch_norm(with_norm.model)
-
-        twin = _untrained(recipe, None, norm=False)
-        twin.model.load_state_dict(folded)
-        session.fit(twin, Phase.TWIN, recipe.qat_epochs, recipe.qat_learning_rate)
-
-        quantised = _untrained(recipe, recipe.bits, norm=False)
-        quantised.model.load_state_dict(quantised.model.state_dict() | folded)
-        fit_scales(quantised.model, session.images)
-        session.fit(quantised, Phase.QUANTISED, recipe.qat_epochs, recipe.qat_learning_rate)
-
-        float_accuracy = _accuracy(_logits(twin.model, data), data)
-        logits = _logits(quantised.model, data)
-    onnx_file = _exported(quantised, data, logits)
+        begun = start(recipe, data, folder)
+        run = _Run(recipe, data, begun, out, progress, folder)
+        float_net = run.phase(Phase.FLOAT, begun.net)
+        folded = fold_batch_norm(float_net)
+        channels = recipe.prune is not None and recipe.prune.kind is PruneKind.CHANNELS
+        tuned = without_channels(folded, recipe.prune, run.x[:2]) if recipe.prune and channels else folded
+        twin = run.phase(Phase.TWIN, copy.deepcopy(tuned))
+        net = run.phase(Phase.QUANTISED, run.quantised(tuned), teacher=run.teacher(float_net))
+        x = torch.from_numpy(data.x_test)
+        y = None if data.y_test is None else torch.from_numpy(data.y_test)
+        logits = outputs_of(net, x)
+        shares = score(recipe.objective, outputs_of(twin, x), x, y), score(recipe.objective, logits, x, y)
+        if leads:
+            onnx = exported(net, data.x_test, logits)
+            pruned = None
+            if recipe.prune is not None:
+                pruned = saving(recipe.prune, run.quantised(folded), net, data.sample_shape)
+            trained = Trained(run.checkpoint(Phase.QUANTISED, net), onnx, *shares, pruned)
+            write(trained, recipe, data, out, {name: version(name) for name in PACKAGES})
+            (out / RESUME).unlink(missing_ok=True)
     seconds = time.monotonic() - started
-    result = TrainResult(out, float_accuracy, _accuracy(logits, data), len(data.y_test), seconds)
-    _write(result, recipe, data, quantised, onnx_file)
-    return result
+    return TrainResult(out, recipe.objective, *shares, len(data.x_test), seconds, run.resumed_at, leads)
 
 
-def _untrained(recipe: Recipe, bits: Bits | None, *, norm: bool) -> Checkpoint:
-    return Checkpoint(recipe.model, bits, norm, MODELS[recipe.model].build(bits, norm=norm))
+def _check(recipe: Recipe, data: Dataset) -> None:
+    if recipe.objective is Task.CLASSIFICATION and data.y_train is None:
+        raise BadInput("train.dataset", "has no labels", "Add them, or choose task: reconstruction.")
+    if recipe.shift and len(data.sample_shape) != 3:
+        found = f"moves images, and the samples have the shape {data.sample_shape}"
+        raise BadInput("train.shift", found, "Leave it out.")
+    processes = share().processes
+    if recipe.batch_size % processes:
+        found = f"{recipe.batch_size} does not divide by {processes} processes"
+        raise BadInput("train.batch_size", found, "Give a multiple.")
 
 
-class _Session:
-    """The training data as tensors, and the steps done over all phases."""
+class _Run:
+    """The training data as tensors, and the state over all phases."""
 
-    def __init__(self, recipe: Recipe, data: Dataset, out: Path, progress: Callable[[Progress], None] | None) -> None:
-        self.recipe = recipe
-        self.out = out
-        self.progress = progress
-        self.images, self.labels = torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)
-        self.steps_per_epoch = len(data.x_train) // recipe.batch_size
-        self.total = (recipe.float_epochs + 2 * recipe.qat_epochs) * self.steps_per_epoch
-        self.step = 0
-
-    def fit(self, trained: Checkpoint, phase: Phase, epochs: int, learning_rate: float) -> None:
-        """Adam with one learning-rate cycle (Smith and Topin, 2018); every phase draws the same batches and shifts."""
-        model, batch_size = trained.model, self.recipe.batch_size
-        generator = torch.Generator().manual_seed(self.recipe.seed)
-        optimiser = torch.optim.Adam(model.parameters(), learning_rate, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, learning_rate, total_steps=epochs * self.steps_per_epoch, pct_start=0.2
-        )
-        last_good = copy.deepcopy(trained)
-        for _ in range(epochs):
-            model.train()
-            order = torch.randperm(len(self.images), generator=generator)[: self.steps_per_epoch * batch_size]
-            for batch in order.view(self.steps_per_epoch, batch_size):
-                optimiser.zero_grad()
-                images = shifted(self.images[batch], self.recipe.shift, generator)
-                loss = functional.cross_entropy(model(images), self.labels[batch])
-                loss.backward()
-                optimiser.step()
-                schedule.step()
-                self._count(phase, loss.item(), last_good)
-            if all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
-                last_good.model.load_state_dict(model.state_dict())
-
-    def _count(self, phase: Phase, loss: float, last_good: Checkpoint) -> None:
-        self.step += 1
-        if not math.isfinite(loss):
-            kept = self.out / "last_good.pt"
-            save_checkpoint(last_good, kept)
-            key = "float_learning_rate" if phase is Phase.FLOAT else "qat_learning_rate"
-            raise CheckFailed(
-                f"training, phase '{phase}', step {self.step} of {self.total}",
-                f"the loss is {loss}; the last good weights are in {kept}",
-                f"Lower {key} ({getattr(self.recipe, key):g}).",
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Dataset,
+        begun: Start,
+        out: Path,
+        progress: Callable[[Progress], None] | None,
+        folder: Path,
+    ) -> None:
+        self.recipe, self.data, self.begun, self.out, self.progress = recipe, data, begun, out, progress
+        x, y = channels_last(data.x_train), None if data.y_train is None else torch.from_numpy(data.y_train)
+        self.held: Held | None = None
+        if recipe.validation:
+            rows = np.arange(len(x))
+            kept, held = train_test_split(
+                rows, test_size=recipe.validation, stratify=data.y_train, random_state=recipe.seed
             )
-        if self.progress is not None:
-            self.progress(Progress(phase, self.step, self.total, loss))
+            self.held = Held(x[held], None if y is None else y[held])
+            x, y = x[kept], None if y is None else y[kept]
+        self.x, self.y, self.share = x, y, share()
+        if recipe.batch_size > len(x):
+            found = f"{recipe.batch_size} is more than the {len(x)} training samples"
+            raise BadInput("train.batch_size", found, "Give a smaller one.")
+        how = recipe.distil
+        self.teacher_file = None if how is None or how.teacher == FLOAT else folder / how.teacher
+        self._given = None if self.teacher_file is None else load_checkpoint(self.teacher_file).model
+        if how is not None and self._given is not None:  # one that does not fit is refused now
+            distilling(Objective(recipe.objective), how, self._given, begun.net, self.x[:2])
+        files = {"code": begun.code, "teacher": None if self.teacher_file is None else file_digest(self.teacher_file)}
+        self.state = load_state(out, _key(recipe, data, files, self.share.processes))
+        self.resumed_at = self.step = sum(phase.batches for phase in self.state.phases.values())
+        self.log = EpochLog(out, recipe.log if self.share.rank == 0 else None, self.state.epochs)
+        per_epoch = self._order(1).per_epoch
+        self.total = (recipe.float_epochs + 2 * recipe.qat_epochs) * per_epoch
+
+    def _order(self, epochs: int) -> Order:
+        recipe = self.recipe
+        whole = recipe.optimiser is OptimiserName.GRADIENT_DESCENT
+        return Order(len(self.x), recipe.batch_size, epochs, recipe.seed, recipe.shift, whole)
+
+    def quantised(self, net: fx.GraphModule) -> fx.GraphModule:
+        """The untuned quantised twin of a float network, its scales fitted to the training samples."""
+        made = quantised(net, self.recipe.bits, signed_input=self.data.signed)
+        fit_scales(made, self.x)
+        return made
+
+    def teacher(self, float_net: fx.GraphModule) -> fx.GraphModule | None:
+        """The network that the quantised one learns from, if any."""
+        if self.recipe.distil is None:
+            return None
+        return float_net if self._given is None else self._given
+
+    def phase(self, phase: Phase, net: fx.GraphModule, teacher: fx.GraphModule | None = None) -> fx.GraphModule:
+        """Trains `net` in place, from where an earlier run of this phase was; returns it in eval mode."""
+        recipe = self.recipe
+        state = self.state.phases.setdefault(phase, PhaseState())
+        if state.finished:
+            net.load_state_dict(state.model)
+            return net.eval()
+        torch.manual_seed(recipe.seed + self.share.rank)
+        is_float = phase is Phase.FLOAT
+        epochs = recipe.float_epochs if is_float else recipe.qat_epochs
+        batches = Batches(self._order(epochs), self.x, self.y, state.batches, self.share)
+        objective = Objective(recipe.objective)
+        if teacher is not None and recipe.distil is not None:
+            objective = distilling(objective, recipe.distil, teacher, net, self.x[:2])
+
+        def told(loss: float) -> None:
+            self.step += 1
+            if self.progress is not None:
+                self.progress(Progress(phase, self.step, self.total, loss))
+
+        def epoch(done: Epoch) -> None:
+            self.log.add({"phase": str(phase), **vars(done)})
+
+        try:
+            watch = Watch(told, epoch, self._save, self._after_step(phase, net))
+            rate = recipe.float_learning_rate if is_float else recipe.qat_learning_rate
+            run_phase(net, objective, batches, recipe, rate, state, watch, self.held)
+        except Diverged as diverged:
+            net.load_state_dict(diverged.last_good)
+            raise self._diverged(phase, net, diverged.loss) from None
+        self.state.phases[phase] = PhaseState(state.batches, copied(net), finished=True)
+        self._save()
+        return net.eval()
+
+    def _after_step(self, phase: Phase, net: fx.GraphModule) -> Callable[[int], None]:
+        prune = self.recipe.prune
+        if prune is None or prune.kind is PruneKind.CHANNELS or phase is Phase.FLOAT:
+            return lambda _: None
+        return Sparsifier(net, prune.share, self._order(self.recipe.qat_epochs).total)
+
+    def _save(self) -> None:
+        if self.share.rank == 0:
+            self.state.save(self.out)
+
+    def checkpoint(self, phase: Phase, net: fx.GraphModule) -> Checkpoint:
+        bits = self.recipe.bits if phase is Phase.QUANTISED else None
+        return Checkpoint(self.begun.architecture, bits, self.data.signed, phase is not Phase.FLOAT, net)
+
+    def _diverged(self, phase: Phase, net: fx.GraphModule, loss: float) -> CheckFailed:
+        kept = self.out / LAST_GOOD
+        save_checkpoint(self.checkpoint(phase, net), kept)
+        key = "float_learning_rate" if phase is Phase.FLOAT else "qat_learning_rate"
+        return CheckFailed(
+            f"training, phase '{phase}', step {self.step} of {self.total}",
+            f"the loss is {loss}; the last good weights are in {kept}",
+            f"Lower {key} ({getattr(self.recipe, key):g}).",
+        )
 
 
-def shifted(images: Tensor, limit: int, generator: torch.Generator) -> Tensor:
-    """`images` (N, C, H, W) moved together by up to `limit` pixels up or down and left or right, zeros moved in."""
-    height, width = images.shape[-2:]
-    top, left = torch.randint(2 * limit + 1, (2,), generator=generator).tolist()
-    return functional.pad(images, [limit] * 4)[..., top : top + height, left : left + width]
+def channels_last(x: npt.NDArray[np.float32]) -> Tensor:
+    """Images in the memory layout in which torch's convolutions train fastest; others as they are."""
+    if x.ndim != 4:
+        return torch.from_numpy(x)
+    return torch.from_numpy(x).permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format).permute(0, 3, 1, 2)
 
 
-def _logits(model: nn.Module, data: Dataset) -> Tensor:
-    model.eval()
-    with torch.no_grad():
-        return model(torch.from_numpy(data.x_test))
-
-
-def _accuracy(logits: Tensor, data: Dataset) -> float:
-    return float(np.mean(logits.numpy().argmax(axis=1) == data.y_test))
-
-
-def _exported(trained: Checkpoint, data: Dataset, logits: Tensor) -> bytes:
-    """The QONNX file of `trained`, once its outputs on the test samples are the bits of `logits`."""
-    with tempfile.TemporaryDirectory() as aside:
-        path = Path(aside) / "model.onnx"
-        export_qonnx(trained.model, torch.zeros(1, *trained.input_shape), path)
-        (outputs,) = run_qonnx(path, data.x_test).values()
-        different = int(np.count_nonzero(outputs != logits.numpy()))
-        if different:
-            found = f"{different} of {logits.numel()} outputs differ from the trained model's"
-            raise CheckFailed("QONNX export", found, "Please report it: this is a defect of fpgaflow.")
-        return path.read_bytes()
-
-
-def _write(result: TrainResult, recipe: Recipe, data: Dataset, trained: Checkpoint, onnx_file: bytes) -> None:
-    test = io.BytesIO()
-    np.savez_compressed(test, x=data.x_test, y=data.y_test)
-    packages = ("torch", "brevitas", "qonnx", "numpy", "scikit-learn")
-    summary = {
-        "accuracy": {
-            "float": result.float_accuracy,
-            "quantized": result.quantised_accuracy,
-            "samples": result.samples,
-        },
-        "model_sha256": hashlib.sha256(onnx_file).hexdigest(),
-        "seed": recipe.seed,
-        "recipe": asdict(recipe),
-        "versions": {package: version(package) for package in packages},
-    }
-    save_checkpoint(trained, result.out / "checkpoint.pt")
-    write_atomic(result.out / "model.onnx", onnx_file)
-    write_atomic(result.out / "test.npz", test.getvalue())
-    write_atomic(result.out / "train.json", json.dumps(summary, indent=2) + "\n")
+def _key(recipe: Recipe, data: Dataset, files: Mapping[str, str | None], processes: int) -> str:
+    """Of all that decides the weights: a training is resumed by the same only."""
+    state = hashlib.sha256()
+    described: dict[str, Any] = {"recipe": asdict(recipe), **files, "processes": processes}
+    described |= {"versions": [fpgaflow.__version__, *map(version, PACKAGES)]}
+    state.update(json.dumps(described, sort_keys=True).encode())
+    for array in (data.x_train, data.y_train):
+        if array is not None:
+            state.update(str(array.shape).encode())
+            state.update(np.ascontiguousarray(array).tobytes())
+    return state.hexdigest()

@@ -1,7 +1,6 @@
 import copy
 import json
 import math
-import pickle
 from collections import OrderedDict
 from pathlib import Path
 
@@ -14,11 +13,12 @@ from onnx import numpy_helper
 from torch import nn
 
 from fpgaflow.data import data_dir
-from fpgaflow.errors import BadInput
 from fpgaflow.frontend.qonnx.executor import run_qonnx
-from fpgaflow.training.export import Checkpoint, export_qonnx, load_checkpoint, save_checkpoint
-from fpgaflow.training.models import Bits, ModelName, lenet5
-from fpgaflow.training.quantisers import fit_scales
+from fpgaflow.training.bits import Bits
+from fpgaflow.training.checkpoint import load_checkpoint
+from fpgaflow.training.export import export_qonnx
+from fpgaflow.training.models import ModelName
+from tests.training.networks import built, fitted, samples
 
 EXAMPLE = data_dir("examples/lenet_digits")
 
@@ -30,10 +30,7 @@ def images() -> torch.Tensor:
 
 @pytest.fixture(scope="module", params=[Bits(4, 4, 8), Bits(2, 3, 5), Bits(8, 8, 8)], ids=str)
 def model(request, images) -> torch.nn.Module:
-    torch.manual_seed(0)
-    made = lenet5(request.param, norm=False)
-    fit_scales(made, images)
-    return made
+    return fitted(built(ModelName.LENET5), request.param, images)
 
 
 def constants(path: Path) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
@@ -136,62 +133,8 @@ def test_every_float32_sum_of_the_example_is_exact():
             assert float((largest + (bias.value / bias.scale).abs()).max()) < 2**24
 
 
-def test_checkpoint_round_trip(model, images, tmp_path):
-    path = tmp_path / "checkpoint.pt"
-    bits = Bits(*(int(model.get_submodule(name).bit_width) for name in BIT_WIDTHS))
-    save_checkpoint(Checkpoint(ModelName.LENET5, bits, False, model), path)
-    loaded = load_checkpoint(path)
-    assert (loaded.bits, loaded.norm, loaded.input_shape) == (bits, False, (1, 32, 32))
-    assert not loaded.model.training
-    with torch.no_grad():
-        assert torch.equal(loaded.model(images), copy.deepcopy(model).eval()(images))
-
-
-BIT_WIDTHS = (
-    "conv1.weight_quant.tensor_quant",
-    "relu1.act_quant.fused_activation_quant_proxy.tensor_quant",
-    "input.act_quant.fused_activation_quant_proxy.tensor_quant",
-)
-
-
-class Malicious:
-    def __reduce__(self):
-        return print, ("executed",)
-
-
-def bad_checkpoints() -> dict[str, bytes]:
-    good = (EXAMPLE / "checkpoint.pt").read_bytes()
-    return {
-        "empty": b"",
-        "text": b"no checkpoint",
-        "marks": b"text",
-        "cut": good[: len(good) // 2],
-        "pickle": pickle.dumps(Malicious(), protocol=2),
-        "onnx": (EXAMPLE / "model.onnx").read_bytes(),
-    }
-
-
-@pytest.mark.parametrize("kind", ["empty", "text", "marks", "cut", "pickle", "onnx"])
-def test_other_files_are_no_checkpoints(kind, tmp_path, capfd):
-    path = tmp_path / "bad.pt"
-    path.write_bytes(bad_checkpoints()[kind])
-    with pytest.raises(BadInput, match=r"bad\.pt"):
-        load_checkpoint(path)
-    assert "executed" not in capfd.readouterr().out
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"model": "alexnet"}, {"bits": {"weight": 99, "activation": 4, "input": 8}}, {"state_dict": {}}, {"norm": True}],
-    ids=str,
-)
-def test_a_checkpoint_with_foreign_content_is_refused(change, tmp_path):
-    path = tmp_path / "bad.pt"
-    torch.save(torch.load(EXAMPLE / "checkpoint.pt", weights_only=True) | change, path)
-    with pytest.raises(BadInput, match=r"bad\.pt"):
-        load_checkpoint(path)
-
-
-def test_a_missing_checkpoint_is_refused(tmp_path):
-    with pytest.raises(BadInput, match=r"none\.pt"):
-        load_checkpoint(tmp_path / "none.pt")
+def test_layers_in_blocks_keep_their_names(tmp_path):
+    x = samples(ModelName.RESNET8)
+    export_qonnx(fitted(built(ModelName.RESNET8), Bits(4, 4, 8), x), x, tmp_path / "model.onnx")
+    names = {node.name for node in constants(tmp_path / "model.onnx")[0]}
+    assert {"block1_conv1", "block1_conv1_weight_quant", "block3_relu2_quant", "block2_shortcut_bias_quant"} <= names

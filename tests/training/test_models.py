@@ -1,64 +1,55 @@
 import pytest
 import torch
-from torch import nn
 
-from fpgaflow.training.models import Bits, fold_batch_norm, lenet5, sequential
+from fpgaflow.errors import BadInput
+from fpgaflow.training.models import Architecture, ModelName
+from tests.training.networks import OWN_SHAPES
 
-BITS = Bits(weight=4, activation=4, input=8)
-
-
-def with_statistics(model: nn.Module) -> nn.Module:
-    """Batch norms as training leaves them: no mean is 0 and no variance 1."""
-    generator = torch.Generator().manual_seed(0)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            for tensor in (module.weight.data, module.bias.data, module.running_mean, module.running_var):
-                tensor.uniform_(0.5, 2.0, generator=generator)
-    return model.eval()
-
-
-@pytest.mark.parametrize("bits", [None, BITS])
-def test_lenet5_is_lecuns(bits):
-    model = lenet5(bits, norm=False).eval()
-    parameters = {name: parameter.numel() for name, parameter in model.named_parameters()}
-    assert parameters == {
-        "conv1.weight": 150,
-        "conv1.bias": 6,
-        "conv2.weight": 2400,
-        "conv2.bias": 16,
-        "fc1.weight": 48000,
-        "fc1.bias": 120,
-        "fc2.weight": 10080,
-        "fc2.bias": 84,
-        "fc3.weight": 840,
-        "fc3.bias": 10,
-    }
-    assert model(torch.zeros(2, 1, 32, 32)).shape == (2, 10)
+# Parameters without batch norm: of MLPerf Tiny's reference models, LeCun's LeNet-5 with a full C3, and the others.
+PARAMETERS = {
+    ModelName.MLP: 4_389,
+    ModelName.LENET5: 61_706,
+    ModelName.RESNET8: 77_706,
+    ModelName.DS_CNN: 22_604,
+    ModelName.AUTOENCODER: 265_864,
+    ModelName.VGG1D: 122_776,
+}
 
 
-def test_sequential_leaves_out_what_is_none():
-    assert [name for name, _ in sequential(a=nn.ReLU(), b=None, c=nn.Flatten()).named_children()] == ["a", "c"]
+@pytest.mark.parametrize("name", ModelName)
+def test_shapes_and_parameters(name):
+    shape, outputs = OWN_SHAPES[name]
+    model = Architecture(name, shape, outputs).build()
+    counted = sum(p.numel() for key, p in model.named_parameters() if "norm" not in key)
+    assert counted == PARAMETERS[name]
+    assert model(torch.rand(2, *shape)).shape == (2, outputs)
 
 
-def test_folding_keeps_the_function():
-    model = with_statistics(lenet5(None, norm=True))
-    folded = lenet5(None, norm=False).eval()
-    folded.load_state_dict(fold_batch_norm(model))
-    x = torch.rand(8, 1, 32, 32, dtype=torch.float64)
-    # Each folded parameter is rounded to float32 once; the comparison itself runs in float64.
-    assert torch.allclose(folded.double()(x), model.double()(x), rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize("name", ModelName)
+def test_width_scales_what_lies_between_input_and_output(name):
+    shape, outputs = OWN_SHAPES[name]
+    half, whole = (
+        sum(p.numel() for p in Architecture(name, shape, outputs, width).build().parameters()) for width in (0.5, 1)
+    )
+    assert half < 0.6 * whole
+    assert Architecture(name, shape, outputs, 0.5).build()(torch.rand(2, *shape)).shape == (2, outputs)
 
 
-def test_folding_reaches_nested_blocks():
-    model = with_statistics(sequential(block=sequential(conv=nn.Conv2d(1, 2, 1), norm=nn.BatchNorm2d(2))))
-    state = fold_batch_norm(model)
-    assert set(state) == {"block.conv.weight", "block.conv.bias"}
-    conv, norm = model.block.conv, model.block.norm
-    gain = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-    assert torch.equal(state["block.conv.weight"], (conv.weight.double() * gain.view(2, 1, 1, 1)).float())
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        (ModelName.LENET5, (16,)),
+        (ModelName.LENET5, (1, 8, 8)),
+        (ModelName.RESNET8, (32, 32)),
+        (ModelName.DS_CNN, (490,)),
+        (ModelName.AUTOENCODER, (1, 8, 8)),
+        (ModelName.VGG1D, (2, 8)),
+    ],
+)
+def test_data_that_a_model_cannot_take(name, shape):
+    with pytest.raises(BadInput, match="Choose another model or other data"):
+        Architecture(name, shape, 3).build()
 
 
-@pytest.mark.parametrize("bits", [(1, 4, 8), (9, 4, 8), (4, 1, 8), (4, 4, 16)])
-def test_bits_out_of_range(bits):
-    with pytest.raises(ValueError, match="out of range"):
-        Bits(*bits)
+def test_lenet_takes_other_images():
+    assert Architecture(ModelName.LENET5, (3, 28, 28), 10).build()(torch.rand(2, 3, 28, 28)).shape == (2, 10)

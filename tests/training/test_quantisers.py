@@ -1,12 +1,11 @@
-import brevitas.nn as qnn
 import numpy as np
 import pytest
 import torch
 from brevitas.core.quant import IntQuant
 from qonnx.custom_op.general.quant import quant
+from torch import nn
 
-from fpgaflow.training.models import Bits, lenet5
-from fpgaflow.training.quantisers import PowerOfTwoQuant, fit_scales
+from fpgaflow.training.quantisers import PowerOfTwoQuant, quantised_twin
 
 KINDS = [(4, True, True), (4, False, False), (8, False, False), (16, True, False), (2, True, True)]
 
@@ -55,26 +54,20 @@ def test_fit_of_zeros_keeps_the_scale():
     assert float(made.scale) == 0.5
 
 
-def test_fit_scales_puts_biases_on_the_accumulators_grid():
-    torch.manual_seed(0)
-    model = lenet5(Bits(4, 4, 8), norm=False)
-    fit_scales(model, torch.randint(0, 256, (20, 1, 32, 32)) / 256)
-
-    def scale(module: torch.nn.Module) -> float:
-        return float(module.scale)
-
-    assert scale(model.input.act_quant.fused_activation_quant_proxy.tensor_quant) == 2.0**-8
-    feeds = {"conv1": "input", "conv2": "relu1", "fc1": "relu2", "fc2": "relu3", "fc3": "relu4"}
-    for name, source in feeds.items():
-        layer = getattr(model, name)
-        fed = getattr(model, source).act_quant.fused_activation_quant_proxy.tensor_quant
-        product = scale(layer.weight_quant.tensor_quant) * scale(fed)
-        assert scale(layer.bias_quant.tensor_quant) == product
-        assert np.log2(product) == round(np.log2(product))
-
-
-def test_fit_scales_leaves_no_hook_and_no_quant_tensors():
-    model = lenet5(Bits(4, 4, 8), norm=False)
-    fit_scales(model, torch.rand(4, 1, 32, 32))
-    assert not any(module._forward_pre_hooks for module in model.modules())
-    assert not any(module.return_quant_tensor for module in model.modules() if isinstance(module, qnn.QuantReLU))
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Linear(6, 4),
+        nn.Linear(6, 4, bias=False),
+        nn.Conv1d(4, 6, 3, stride=2, padding=1, dilation=2),
+        nn.Conv2d(4, 8, (3, 1), padding=(1, 0), groups=2),
+    ],
+    ids=str,
+)
+def test_a_twin_has_the_weights_and_shape_of_its_layer(layer):
+    x = torch.rand(2, *{nn.Linear: (6,), nn.Conv1d: (4, 9), nn.Conv2d: (4, 5, 5)}[type(layer)])
+    twin = quantised_twin(layer, 8)
+    assert {name: p.tolist() for name, p in twin.named_parameters()} == {
+        name: p.tolist() for name, p in layer.named_parameters()
+    }
+    assert twin(x).shape == layer(x).shape
