@@ -1,5 +1,6 @@
-"""Measuring an engine: MLPerf's single-stream and offline scenarios, by the wall clock, with energy where it is told.
+"""Measuring an engine: MLPerf's single-stream and offline scenarios, with energy where it is told.
 
+By the wall clock until the result is there, and on GPUs by CUDA events too; with and without transfers.
 Single-stream: one sample after the other, the latency of each. Offline: whole batches, samples per second. Energy is
 what the processor's or GPU's counter adds over the loop, less what it adds over as long a time of idling before it.
 """
@@ -10,10 +11,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 Step = Callable[[], object]
+Seconds = Callable[[], float]  # one run, and what CUDA events measured of it
 Joules = Callable[[], float]
 _WARM_UP = 20  # runs that are not counted
 _RAPL = Path("/sys/class/powercap")
@@ -29,6 +32,16 @@ class SingleStream:
     p90: float
     p99: float
     joules: float | None
+
+
+@dataclass(frozen=True)
+class OnDevice:
+    """What CUDA events measure of one run, in seconds: percentiles over `runs` runs."""
+
+    runs: int
+    p50: float
+    p90: float
+    p99: float
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,62 @@ def offline(step: Step, batch: int, seconds: float, counter: Joules | None) -> O
         runs += 1
     joules = _above_idle(counter, before, idle, took, runs * batch)
     return Offline(batch, runs * batch / took, joules)
+
+
+class Measured(Protocol):
+    """What `measure` repeats: see `steps.Steps`."""
+
+    @property
+    def one(self) -> Step: ...
+    @property
+    def many(self) -> Step: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def counter(self) -> Joules | None: ...
+    @property
+    def one_with_transfers(self) -> Step | None: ...
+    @property
+    def many_with_transfers(self) -> Step | None: ...
+    @property
+    def one_on_device(self) -> Seconds | None: ...
+    @property
+    def many_on_device(self) -> Seconds | None: ...
+
+
+def measure(
+    steps: Measured, seconds: float, notify: Callable[[str], None] = lambda _: None
+) -> dict[str, SingleStream | Offline | OnDevice]:
+    """Both scenarios; on a GPU with transfers too, and by CUDA events. Each for `seconds`, after as long an idling."""
+    found: dict[str, SingleStream | Offline | OnDevice] = {}
+
+    def add(name: str, make: Callable[[], SingleStream | Offline | OnDevice]) -> None:
+        notify(name.replace("_", " "))
+        found[name] = make()
+
+    add("single_stream", lambda: single_stream(steps.one, seconds, steps.counter))
+    add("offline", lambda: offline(steps.many, steps.batch, seconds, steps.counter))
+    if (one := steps.one_with_transfers) is not None:
+        add("single_stream_with_transfers", lambda: single_stream(one, seconds, steps.counter))
+    if (many := steps.many_with_transfers) is not None:
+        add("offline_with_transfers", lambda: offline(many, steps.batch, seconds, steps.counter))
+    if (timed := steps.one_on_device) is not None:
+        add("single_stream_on_device", lambda: on_device(timed, seconds))
+    if (batches := steps.many_on_device) is not None:
+        add("batch_on_device", lambda: on_device(batches, seconds))
+    return found
+
+
+def on_device(run: Seconds, seconds: float) -> OnDevice:
+    """Runs for at least `seconds` and 50 times."""
+    for _ in range(_WARM_UP):
+        run()
+    found: list[float] = []
+    begin = time.perf_counter()
+    while time.perf_counter() - begin < seconds or len(found) < _MIN_RUNS:
+        found.append(run())
+    p50, p90, p99 = np.percentile(found, [50, 90, 99])
+    return OnDevice(len(found), float(p50), float(p90), float(p99))
 
 
 def _read(counter: Joules | None) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from fpgaflow.cli import main
 from fpgaflow.data import data_dir
 from fpgaflow.errors import BadInput
-from fpgaflow.targets.bench import cpu_counter, offline, single_stream
+from fpgaflow.targets.bench import OnDevice, cpu_counter, measure, offline, on_device, single_stream
 from fpgaflow.targets.gpu.tensorrt_run import check_engine
+from fpgaflow.targets.steps import Steps
 
 LENET = data_dir("examples/lenet_digits") / "model.onnx"
 
@@ -44,6 +46,39 @@ def test_offline() -> None:
     assert offline(work.step, 8, 0.001, None).joules is None
 
 
+def test_on_device() -> None:
+    """What the run itself says that it took, not the wall clock."""
+    told = iter(range(1, 1_000_000))
+    found = on_device(lambda: float(next(told)), 0.001)
+    assert found.runs >= 50 and found.p50 >= 21 + found.runs / 2 - 1 and found.p50 <= found.p90 <= found.p99
+
+
+def test_all_that_steps_have_is_measured() -> None:
+    work = Work()
+    plain = Steps(work.step, work.step, 4, "a device", None, lambda xs: xs)
+    assert list(measure(plain, 0.001)) == ["single_stream", "offline"]
+    stages: list[str] = []
+    gpu = replace(
+        plain,
+        one_with_transfers=work.step,
+        many_with_transfers=work.step,
+        one_on_device=lambda: 1.0,
+        many_on_device=lambda: 2.0,
+    )
+    found = measure(gpu, 0.001, stages.append)
+    assert list(found) == [
+        "single_stream",
+        "offline",
+        "single_stream_with_transfers",
+        "offline_with_transfers",
+        "single_stream_on_device",
+        "batch_on_device",
+    ]
+    assert stages == [name.replace("_", " ") for name in found]
+    batch = found["batch_on_device"]
+    assert isinstance(batch, OnDevice) and batch.p50 == 2.0
+
+
 def test_rapl(tmp_path: Path) -> None:
     assert cpu_counter(tmp_path) is None
     for name, microjoules in (("intel-rapl:0", 1_500_000), ("intel-rapl:1", 500_000), ("intel-rapl:0:0", 9)):
@@ -53,10 +88,12 @@ def test_rapl(tmp_path: Path) -> None:
     assert counter is not None and counter() == pytest.approx(2.0)  # packages, not their parts
 
 
-@pytest.mark.parametrize("target", ["onnxruntime", "stablehlo"])
+@pytest.mark.parametrize("target", ["onnxruntime", "stablehlo", "tflite"])
 def test_the_command(target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if target == "stablehlo":
         pytest.importorskip("jax", reason="JAX: pip install 'fpgaflow[tpu]'")
+    if target == "tflite":
+        pytest.importorskip("ai_edge_litert", reason="LiteRT: pip install 'fpgaflow[tpu]'")
     folder = str(tmp_path / "engine")
     assert main(["engine", str(LENET), "--target", target, "--out", folder]) == 0
     capsys.readouterr()

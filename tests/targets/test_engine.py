@@ -18,13 +18,18 @@ from fpgaflow.ir.ops import Threshold
 from fpgaflow.ir.types import FixedType
 from fpgaflow.samples import generated_samples
 from fpgaflow.sim.lines import Line
-from fpgaflow.targets import engine as engines
+from fpgaflow.targets import engine_kinds as engines
+from fpgaflow.targets import engine_targets
 from fpgaflow.targets.engine import EngineOptions, Target, build_engine, load_engine
+from fpgaflow.targets.engine_layers import load_for
+from fpgaflow.targets.feeds import generated_feeds
 from fpgaflow.targets.gpu.audit import audit, read_plan
 from fpgaflow.targets.gpu.elementwise import robust
 from fpgaflow.targets.gpu.qdq import emit_qdq
 from fpgaflow.targets.gpu.tensorrt import build_plan, find_tensorrt
+from tests.conformance.test_engines import two_ports
 from tests.graphs import one_op
+from tests.models import graph_of
 
 LENET = data_dir("examples/lenet_digits") / "model.onnx"
 NEEDS_RTX = "TensorRT-RTX: pip install 'fpgaflow[gpu]'"
@@ -59,6 +64,31 @@ def test_stablehlo(lenet: Graph, tmp_path: Path) -> None:
         "different": 0,
         "first_sample": None,
     }
+
+
+def test_tflite(lenet: Graph, tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert", reason="LiteRT: pip install 'fpgaflow[tpu]'")
+    build_engine(lenet, EngineOptions(Target.TFLITE, batch=2), tmp_path, generated_samples(lenet, 20), "lenet")
+    manifest, files = load_engine(tmp_path)
+    assert sorted(files) == ["exactness.json", "model.tflite"] and manifest["exact"]
+    assert manifest["mismatches"]["tflite_reference_vs_sim"]["different"] == 0
+    assert manifest["engine"]["batch"] == 2 and "edgetpu_compiler" in manifest["engine"]["notes"][1]
+
+
+def test_several_inputs(tmp_path: Path) -> None:
+    """From the files to the manifest."""
+    graph = graph_of(two_ports(4))
+    feeds = generated_feeds(graph, 9)
+    result = build_engine(graph, EngineOptions(Target.ONNXRUNTIME), tmp_path, feeds, "two")
+    assert [port["name"] for port in result.manifest["inputs"]] == ["x", "other"]
+    assert result.manifest["mismatches"]["onnxruntime_plain_vs_sim"] == {
+        "samples": 9,
+        "values": 72,
+        "different": 0,
+        "first_sample": None,
+    }
+    engine = load_for(graph, tmp_path)
+    assert engine.first_difference(feeds.arrays) is None and len(engine.output_integers(feeds.arrays)) == 2
 
 
 @pytest.mark.parametrize("batch", [1, 64])
@@ -108,6 +138,9 @@ def test_the_audit_finds_other_limits_and_architectures(lenet: Graph) -> None:
         (["--target", "tensorrt", "--sm", "ampere"], "no list of compute capabilities"),
         (["--target", "tensorrt", "--batch", "0"], "is 0"),
         (["--target", "onnxruntime", "--sm", "86"], "means nothing to onnxruntime"),
+        (["--target", "stablehlo", "--batch", "8"], "means nothing to stablehlo"),
+        (["--target", "tensorrt", "--units", "fp16"], "means nothing to tensorrt"),
+        (["--target", "triton", "--sm", "80,90"], "names several"),
     ],
 )
 def test_bad_options(arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,7 +201,7 @@ def test_a_difference_that_was_proven_impossible_is_told(
 ) -> None:
     other = replace(lenet, constants={n: np.zeros_like(a) for n, a in lenet.constants.items()})
     wrong = emit_qdq(other)
-    monkeypatch.setattr(engines, "emit_qdq", lambda graph: wrong)
+    monkeypatch.setattr(engine_targets, "emit_qdq", lambda graph: wrong)
     with pytest.raises(CheckFailed, match="output integers differ from the simulator's"):
         build_engine(lenet, EngineOptions(Target.ONNXRUNTIME), tmp_path / "e", generated_samples(lenet, 5), "lenet")
     assert not (tmp_path / "e").exists()

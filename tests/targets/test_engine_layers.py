@@ -16,7 +16,7 @@ from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.ops import Linear
 from fpgaflow.samples import Samples, generated_samples
 from fpgaflow.sim.run import Simulator
-from fpgaflow.targets import engine as engines
+from fpgaflow.targets import engine_kinds as engines
 from fpgaflow.targets.engine import EngineOptions, Target, build_engine
 from fpgaflow.targets.engine_layers import LoadedEngine, load_for
 from tests.conformance.test_engines import residual

@@ -106,8 +106,8 @@ def test_what_the_streams_cannot_carry_is_refused() -> None:
     graph = graph_of(FixedType(True, 40, 0), (4,))
     with pytest.raises(BadInput, match="elements of 40 bits for beats of 32"):
         interface_for(graph, 32)
-    with pytest.raises(BadInput, match="tdata_bits: is 128"):
-        interface_for(graph, 128)
+    with pytest.raises(BadInput, match="tdata_bits: is 48"):
+        interface_for(graph, 48)
     with pytest.raises(BadInput, match="2 inputs"):
         interface_for(replace(graph, inputs=graph.inputs * 2))
     with pytest.raises(BadInput, match="gain -1"):

@@ -71,7 +71,9 @@ def round_(e: Emitter, x: str, rounding: Rounding, near: str) -> str:
         case Rounding.RND:
             return _nearest(e, x, x, "GreaterOrEqual", near)
         case Rounding.RND_MIN_INF:
-            return _nearest(e, x, x, "Greater", near)
+            # As RND of the negative: of a number just above -0.5 the rest is not exact, but never below a half.
+            negative = e.step("Neg", [x], near)
+            return e.step("Neg", [_nearest(e, negative, negative, "GreaterOrEqual", near)], near)
         case Rounding.RND_INF | Rounding.RND_ZERO:
             size = e.step("Abs", [x], near)
             kind = "GreaterOrEqual" if rounding is Rounding.RND_INF else "Greater"
@@ -79,7 +81,10 @@ def round_(e: Emitter, x: str, rounding: Rounding, near: str) -> str:
 
 
 def _nearest(e: Emitter, x: str, of: str, at_half: str, near: str) -> str:
-    """floor(x), and one more where the rest exceeds (or reaches) a half: the rest of a float is exact."""
+    """floor(x), and one more where the rest exceeds (or reaches) a half.
+
+    The rest is exact but for -0.5 < x < 0, where it may be rounded to a half, and has to be seen as one.
+    """
     floor = e.step("Floor", [of], near)
     rest = e.step("Sub", [x, floor], near)
     up = e.step(at_half, [rest, e.number(0.5, f"{near}.half")], near)

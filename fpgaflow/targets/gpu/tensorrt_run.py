@@ -5,91 +5,56 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from fpgaflow.errors import BadInput, MissingTool, ToolFailed
+from fpgaflow.errors import BadInput, ToolFailed
+from fpgaflow.targets.gpu.cuda_run import CudaRun, gpu_capability
 from fpgaflow.targets.gpu.tensorrt import Flavour, find_tensorrt
 
 
-class TensorRTRunner:
-    """An engine of a fixed batch. Batches are filled up with their last sample, and cut again.
+def tensorrt_run(manifest: Mapping[str, Any], plan: bytes, *, graphs: bool = True) -> CudaRun:
+    """What runs an engine, of a fixed batch.
 
-    With `graphs` a run is captured as a CUDA graph once and replayed: what a small network's launches cost is gone.
+    Raises:
+        MissingTool: no GPU, or no TensorRT of the kind that built the engine.
+        BadInput: the engine is for another GPU or another version.
+        ToolFailed: TensorRT does not load it.
     """
+    built = manifest["engine"]
+    here = gpu_capability()
+    tensorrt = find_tensorrt(Flavour(built["tool"]))
+    check_engine(built, here, tensorrt.version)
+    import torch
 
-    def __init__(self, manifest: Mapping[str, Any], plan: bytes, *, graphs: bool = True) -> None:
-        """
-        Raises:
-            MissingTool: no GPU, or no TensorRT of the kind that built the engine.
-            BadInput: the engine is for another GPU or another version.
-            ToolFailed: TensorRT does not load it.
-        """
-        built = manifest["engine"]
-        check_engine(built, _capability(), find_tensorrt(Flavour(built["tool"])).version)
-        import torch
+    trt, batch = tensorrt.module, int(built["batch"])
+    runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
+    engine = runtime.deserialize_cuda_engine(plan)
+    if engine is None:
+        raise ToolFailed(built["tool"], "does not load the engine", "Build it again on this machine")
+    context = engine.create_execution_context()
 
-        trt = find_tensorrt(Flavour(built["tool"])).module
-        self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
-        self._engine = self._runtime.deserialize_cuda_engine(plan)
-        if self._engine is None:
-            raise ToolFailed(built["tool"], "does not load the engine", "Build it again on this machine")
-        self._context = self._engine.create_execution_context()
-        self.batch = int(built["batch"])
-        self._stream = torch.cuda.Stream()
+    def buffers(ports: list[dict[str, Any]]) -> dict[str, Any]:
+        return {p["name"]: torch.zeros((batch, *p["shape"]), device="cuda") for p in ports}
 
-        def buffers(ports: list[dict[str, Any]]) -> dict[str, Any]:
-            return {p["name"]: torch.zeros((self.batch, *p["shape"]), device="cuda") for p in ports}
+    inputs, outputs = buffers(manifest["inputs"]), buffers(_tensorrt_outputs(engine, trt, manifest))
+    for name, tensor in {**inputs, **outputs}.items():
+        context.set_tensor_address(name, tensor.data_ptr())
 
-        self.inputs, self.outputs = buffers(manifest["inputs"]), buffers(manifest["outputs"])
-        for name, tensor in {**self.inputs, **self.outputs}.items():
-            self._context.set_tensor_address(name, tensor.data_ptr())
-        self._graph: Any = None
-        self.step()  # loads kernels, which a capture must not
-        if graphs:
-            self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph, stream=self._stream):
-                self._launch()
-
-    def _launch(self) -> None:
-        if not self._context.execute_async_v3(self._stream.cuda_stream):
+    def compute(alive: tuple[Any, ...] = (runtime, engine)) -> list[Any]:
+        if not context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
             raise ToolFailed("TensorRT", "does not run the engine", "Build it again on this machine")
+        return list(outputs.values())
 
-    def step(self) -> None:
-        """Computes `outputs` from `inputs`, which are on the GPU, and waits for them."""
-        if self._graph is None:
-            self._launch()
-        else:
-            import torch
-
-            with torch.cuda.stream(self._stream):
-                self._graph.replay()
-        self._stream.synchronize()
-
-    def run(self, x: np.ndarray) -> list[np.ndarray]:
-        """Outputs (N, ...) float32 of a model with one input (N, ...)."""
-        import torch
-
-        (port,) = self.inputs.values()
-        parts: list[list[np.ndarray]] = []
-        for start in range(0, len(x), self.batch):
-            chunk = np.ascontiguousarray(x[start : start + self.batch], dtype=np.float32)
-            port[: len(chunk)].copy_(torch.from_numpy(chunk))
-            torch.cuda.synchronize()
-            self.step()
-            parts.append([tensor[: len(chunk)].cpu().numpy() for tensor in self.outputs.values()])
-        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+    return CudaRun(compute, list(inputs.values()), batch=batch, graphs=graphs)
 
 
-def _capability() -> int:
-    """Compute capability of this machine's GPU, 86 for SM86."""
-    try:
-        import torch
-    except ImportError:
-        raise MissingTool("PyTorch", "is not installed", "pip install torch, with CUDA") from None
-    if not torch.cuda.is_available():
-        raise MissingTool("a CUDA GPU", "is not here", "Run the engine on a machine with an NVIDIA GPU")
-    major, minor = torch.cuda.get_device_capability()
-    return 10 * int(major) + int(minor)
+def _tensorrt_outputs(engine: Any, trt: Any, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The manifest's outputs under the engine's names: one that an input's name clashes with bears another there."""
+    names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+    outputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.OUTPUT]
+    known = set(outputs)
+    return [
+        {**port, "name": port["name"] if port["name"] in known else f"{port['name']}.out"}
+        for port in manifest["outputs"]
+    ]
 
 
 def check_engine(built: Mapping[str, Any], capability: int, version: str) -> None:

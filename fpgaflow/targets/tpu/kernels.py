@@ -8,32 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from fpgaflow.ir.bounds import linear_bounds, rounded_bounds
+from fpgaflow.ir.bounds import rounded_bounds
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.ops import Add, Cast, Conv, Dense, Linear, Op, Pool, PoolKind, Relu, Reshape, Threshold, Transpose
 from fpgaflow.ir.ops_merge import Concat, Divide, Elementwise, ElementwiseKind, Embed, MatMul, Pad, Scale, Take
 from fpgaflow.ir.ops_table import Lookup, OneHotMax, Piecewise
 from fpgaflow.ir.types import FixedType, Overflow
 from fpgaflow.sim.kernels import lift
+from fpgaflow.targets.int32 import FEWER, LIMIT, bias_lift, checked_linear, factors, held, inside, int8, lifts
 from fpgaflow.targets.refused import Refused
 from fpgaflow.targets.tpu.arithmetic import Ints, overflowed, rounded
-
-_LIMIT = 1 << 31
-_FEWER = "Use fewer bits"
-
-
-def _inside(low: int, high: int, what: str) -> None:
-    if low < -_LIMIT or high >= _LIMIT:
-        raise Refused(f"{what} reach 2^{max(-low, high).bit_length() - 1}, beyond int32", _FEWER)
-
-
-def held(type_: FixedType) -> None:
-    """Refuses a type whose integers int32 does not hold."""
-    _inside(type_.low, type_.high, f"integers of {type_}")
-
-
-def int8(low: int, high: int) -> bool:
-    return low >= -128 and high <= 127
 
 
 def narrow(x: Ints, type_: FixedType) -> Ints:
@@ -60,32 +44,19 @@ def _summed(op: Linear, graph: Graph, total: Ints) -> Ints:
     up = lift(op, graph)
     total = total << up
     if op.bias is not None and op.bias_type is not None:
-        total = total + (
-            jnp.asarray(graph.constants[op.bias].astype(np.int32)) << op.accum.fraction - op.bias_type.fraction
-        )
+        total = total + (jnp.asarray(graph.constants[op.bias].astype(np.int32)) << bias_lift(op))
     return overflowed(total, op.accum, Overflow.WRAP)
 
 
-def _check_linear(op: Linear, graph: Graph) -> None:
-    held(op.accum)
-    source, up = graph.type_of(op.inputs[0]), lift(op, graph)
-    bias = None if op.bias is None else graph.constants[op.bias]
-    bias_up = 0 if op.bias_type is None else op.accum.fraction - op.bias_type.fraction
-    if min(up, bias_up) < 0:
-        raise Refused(f"its accumulator {op.accum} cuts bits off each product", "Give the accumulator their fraction")
-    bounds = linear_bounds(graph.constants[op.weights], bias, bias_up, source.low << up, source.high << up)
-    _inside(*bounds, "its sums")
-
-
 def dense(op: Dense, graph: Graph, x: Ints) -> Ints:
-    _check_linear(op, graph)
+    checked_linear(op, graph)
     left, right = _operands(x, graph.type_of(op.inputs[0]), graph.constants[op.weights])
     contracted = (((x.ndim - 1,), (0,)), ((), ()))
     return _summed(op, graph, lax.dot_general(left, right, contracted, preferred_element_type=jnp.int32))
 
 
 def conv(op: Conv, graph: Graph, x: Ints) -> Ints:
-    _check_linear(op, graph)
+    checked_linear(op, graph)
     left, right = _operands(x, graph.type_of(op.inputs[0]), graph.constants[op.weights])
     places = "HW"[-len(op.strides) :]
     total = lax.conv_general_dilated(
@@ -106,7 +77,7 @@ def pool(op: Pool, graph: Graph, x: Ints) -> Ints:
     window, strides = (1, *op.size, 1), (1, *op.strides, 1)
     padding = ((0, 0), *op.padding, (0, 0))
     if op.kind is PoolKind.MAX:
-        return lax.reduce_window(x, jnp.int32(-_LIMIT), lax.max, window, strides, padding)
+        return lax.reduce_window(x, jnp.int32(-LIMIT), lax.max, window, strides, padding)
     return lax.reduce_window(x, jnp.int32(0), lax.add, window, strides, padding)
 
 
@@ -114,15 +85,15 @@ def cast(op: Cast, graph: Graph, x: Ints) -> Ints:
     source, target = graph.type_of(op.inputs[0]), graph.type_of(op.output)
     held(target)
     drop = source.fraction - target.fraction
-    _inside(*rounded_bounds(source.low, source.high, min(drop, 0)), "its values in the result's units")
+    inside(*rounded_bounds(source.low, source.high, min(drop, 0)), "its values in the result's units")
     if drop > 30:
-        raise Refused(f"it drops {drop} bits", _FEWER)
+        raise Refused(f"it drops {drop} bits", FEWER)
     aligned = rounded(x, drop, op.rounding) if drop > 0 else x << -drop
     return overflowed(aligned, target, op.overflow)
 
 
 def threshold(op: Threshold, graph: Graph, x: Ints) -> Ints:
-    levels = np.clip(graph.constants[op.thresholds], -_LIMIT, _LIMIT - 1).astype(np.int32)
+    levels = np.clip(graph.constants[op.thresholds], -LIMIT, LIMIT - 1).astype(np.int32)
     if op.signs is not None:
         shape = [1] * x.ndim
         shape[op.axis + 1] = -1
@@ -134,12 +105,7 @@ def threshold(op: Threshold, graph: Graph, x: Ints) -> Ints:
 
 def _aligned(op: Op, graph: Graph, *xs: Ints) -> list[Ints]:
     """Operands in the finest unit of them."""
-    types = [graph.type_of(name) for name in op.inputs]
-    finest = max(type_.fraction for type_ in types)
-    for type_ in types:
-        _inside(type_.low << finest - type_.fraction, type_.high << finest - type_.fraction, "aligned operands")
-    held(graph.type_of(op.output))
-    return [x << finest - type_.fraction for x, type_ in zip(xs, types, strict=True)]
+    return [x << up for x, up in zip(xs, lifts(op, graph), strict=True)]
 
 
 def add(op: Add, graph: Graph, left: Ints, right: Ints) -> Ints:
@@ -164,21 +130,19 @@ def elementwise(op: Elementwise, graph: Graph, left: Ints, right: Ints) -> Ints:
 
 
 def _constant(array: np.ndarray, what: str) -> Ints:
-    _inside(int(array.min()), int(array.max()), what)
+    inside(int(array.min()), int(array.max()), what)
     return jnp.asarray(array.astype(np.int32))
 
 
 def scale(op: Scale, graph: Graph, x: Ints) -> Ints:
-    source, result, weights = graph.type_of(op.inputs[0]), graph.type_of(op.output), graph.constants[op.weights]
+    source, result = graph.type_of(op.inputs[0]), graph.type_of(op.output)
     held(result)
     up = result.fraction - source.fraction - op.weight_type.fraction
-    largest = int(np.abs(weights).max()) * max(-source.low, source.high) << up
-    _inside(-largest, largest, "its products")
-    product = x * _constant(weights, "its factors") << up
-    if op.bias is None or op.bias_type is None:
-        return product
-    bias = graph.constants[op.bias].astype(object) << result.fraction - op.bias_type.fraction
-    return product + _constant(np.asarray(bias, dtype=object), "its offsets")
+    bias_up = 0 if op.bias_type is None else result.fraction - op.bias_type.fraction
+    bias = None if op.bias is None else graph.constants[op.bias]
+    weights, offsets = factors(graph.constants[op.weights], bias, (up, bias_up), source)
+    product = x * jnp.asarray(weights.astype(np.int32))
+    return product if offsets is None else product + jnp.asarray(offsets.astype(np.int32))
 
 
 def divide(op: Divide, graph: Graph, x: Ints) -> Ints:
@@ -220,8 +184,8 @@ def piecewise(op: Piecewise, graph: Graph, x: Ints) -> Ints:
     source = graph.type_of(op.inputs[0])
     knots, slopes, offsets = (graph.constants[name] for name in (op.knots, op.slopes, op.offsets))
     largest = int(np.abs(slopes).max()) * max(-source.low, source.high)
-    _inside(-largest, largest, "products of its slopes")
-    edges = np.clip(knots, -_LIMIT, _LIMIT - 1).astype(np.int32)
+    inside(-largest, largest, "products of its slopes")
+    edges = np.clip(knots, -LIMIT, LIMIT - 1).astype(np.int32)
     segment = jnp.sum(x[..., None] >= jnp.asarray(edges), axis=-1, dtype=jnp.int32)[..., None]
 
     def chosen(array: np.ndarray, what: str) -> Ints:

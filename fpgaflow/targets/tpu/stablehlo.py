@@ -14,11 +14,11 @@ import numpy as np
 from jax import export
 
 from fpgaflow.errors import Problem, UnsupportedModel
-from fpgaflow.frontend.exact.values import is_power_of_two
 from fpgaflow.ir.graph import Graph, Input, Output
 from fpgaflow.ir.ops import Linear
 from fpgaflow.ir.types import Overflow, Rounding
 from fpgaflow.targets.certificate import Certificate, Entry
+from fpgaflow.targets.int32 import held, input_entry, int8, output_entry
 from fpgaflow.targets.refused import Refused
 from fpgaflow.targets.tpu import kernels
 from fpgaflow.targets.tpu.arithmetic import Ints
@@ -53,9 +53,9 @@ def emit_stablehlo(graph: Graph) -> StableHlo:
 
     exported = export.export(jax.jit(program), platforms=PLATFORMS)(*shapes)
     entries = [
-        *map(_input_entry, graph.inputs),
+        *map(input_entry, graph.inputs),
         *(_entry(op, graph) for op in graph.ops),
-        *(_output_entry(port, graph) for port in graph.outputs),
+        *(output_entry(port, graph) for port in graph.outputs),
     ]
     return StableHlo(bytes(exported.serialize()), exported.mlir_module(), Certificate(tuple(entries)))
 
@@ -70,7 +70,7 @@ def check_stablehlo(graph: Graph) -> list[Problem]:
             if kernel is None:
                 raise Refused(f"{type(op).__name__} has no int32 form here", "Leave it to the host, or to the FPGA")
             for name in (*op.inputs, op.output):
-                kernels.held(graph.type_of(name))
+                held(graph.type_of(name))
             jax.eval_shape(lambda *xs, k=kernel, o=op: k(o, graph, *xs), *shapes)
         except Refused as refusal:
             problems.append(refusal.problem(op))
@@ -122,31 +122,33 @@ def _quantised(port: Input, x: Any, graph: Graph) -> Ints:
 
 
 def _rounded(y: Any, rounding: Rounding) -> Any:
-    floor = jnp.floor(y)
-    rest = y - floor
+    """Whole float32: the rest of a magnitude is exact, that of a number just above -0.5 would not be."""
+    size = jnp.abs(y)
+    whole = jnp.floor(size)
+    rest = size - whole
     match rounding:
         case Rounding.TRN:
-            return floor
+            return jnp.floor(y)
         case Rounding.TRN_ZERO:
             return jnp.trunc(y)
         case Rounding.RND_CONV:
             return jnp.round(y)
         case Rounding.RND:
-            return floor + (rest >= 0.5)
+            tie_grows = y >= 0
         case Rounding.RND_MIN_INF:
-            return floor + (rest > 0.5)
+            tie_grows = y < 0
         case Rounding.RND_INF:
-            return floor + jnp.where(y < 0, rest > 0.5, rest >= 0.5)
+            tie_grows = jnp.ones_like(y, dtype=bool)
         case Rounding.RND_ZERO:
-            return floor + jnp.where(y < 0, rest >= 0.5, rest > 0.5)
+            tie_grows = jnp.zeros_like(y, dtype=bool)
+    return jnp.copysign(whole + ((rest > 0.5) | ((rest == 0.5) & tie_grows)), y)
 
 
 def _real(port: Output, x: Ints) -> Any:
-    shape = [1] * x.ndim
-    shape[port.axis + 1] = -1
+    behind = (1,) * (x.ndim - port.axis - 2)  # axes behind the channels
 
     def along(values: list[float]) -> Any:
-        return jnp.asarray(np.array(values, dtype=np.float32).reshape(shape if len(values) > 1 else ()))
+        return jnp.asarray(np.array(values, dtype=np.float32).reshape((-1, *behind) if len(values) > 1 else ()))
 
     y = x.astype(jnp.float32) * along([float(s) for s in port.scale])
     return y + along([float(o) for o in port.offset]) if any(port.offset) else y
@@ -157,29 +159,7 @@ def _entry(op: Any, graph: Graph) -> Entry:
     arithmetic = "int32"
     if isinstance(op, Linear):
         source, weights = graph.type_of(op.inputs[0]), graph.constants[op.weights]
-        small = kernels.int8(source.low, source.high) and kernels.int8(int(weights.min()), int(weights.max()))
+        small = int8(source.low, source.high) and int8(int(weights.min()), int(weights.max()))
         arithmetic = "int8 products, int32 sums" if small else "int32 products and sums"
     reach = max(-result.low, result.high)
     return Entry(op.name, type(op).__name__, arithmetic, True, "integers, and every sum of them within int32", reach)
-
-
-def _input_entry(port: Input) -> Entry:
-    saturates = port.overflow in (Overflow.SAT, Overflow.SAT_SYM)
-    exact = is_power_of_two(port.gain) and port.offset == 0 and saturates and not port.ap_int
-    why = "a power-of-two factor is exact in float32"
-    if not exact:
-        why = f"x × {float(port.gain)} + {float(port.offset)} and its overflow are computed in float32, which rounds"
-    return Entry(port.name, "Input", "float32", exact, why)
-
-
-def _output_entry(port: Output, graph: Graph) -> Entry:
-    type_ = graph.type_of(port.tensor)
-    if max(-type_.low, type_.high) > 1 << 24:
-        return Entry(port.name, "Output", "float32", False, f"float32 does not hold every integer of {type_}")
-    exact = all(is_power_of_two(abs(s)) for s in port.scale if s) and not any(port.offset)
-    why = (
-        "power-of-two scales"
-        if exact
-        else "its scale or offset is applied in float32, which rounds; integers are exact"
-    )
-    return Entry(port.name, "Output", "float32", exact, why)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
@@ -78,6 +79,18 @@ def uint8_weights(folder: Path) -> Path:
     return file(folder, nodes, w8=np.ones((2, 3, 1, 1), np.uint8), u=np.uint8(0), s=np.float32(0.5), z=ZERO)
 
 
+def int4_convolution(folder: Path) -> Path:
+    """4-bit weights in ONNX's own int4."""
+    weights = helper.make_tensor("w4", TensorProto.INT4, [2, 3, 1, 1], [1, -8, 7, 0, 3, -2])
+    zero = helper.make_tensor("z4", TensorProto.INT4, [], [0])
+    nodes = pair("x", "d", "s", "z") + weighted("d", ["w4", "s", "z4"])
+    path = file(folder, nodes, **WEIGHTS)
+    model = onnx.load(path)
+    model.graph.initializer.extend([weights, zero])
+    onnx.save(model, path)
+    return path
+
+
 def negative_scale(folder: Path) -> Path:
     nodes = pair("x", "d", "n", "z") + weighted("d", ["w", "s", "z"])
     return file(folder, nodes, n=np.float32(-0.5), **WEIGHTS)
@@ -110,6 +123,7 @@ TRAPS = {
     "no zero-point": (no_zero_point, r"d.Q.*no constant zero-point: ONNX then means uint8"),
     "int32 bias": (int32_bias, r"B.*dequantises int32 \(a bias\)"),
     "uint8 weights": (uint8_weights, r"W.*dequantises uint8"),
+    "int4 convolution": (int4_convolution, r"W.*dequantises int4.*Store weights as int8, whatever their bits"),
     "negative scale": (negative_scale, r"d.Q.*not positive and finite"),
     "scales of an activation": (scales_of_an_activation, r"d.Q.*3 scales of an activation"),
     "QLinearConv": (qlinear, r"conv.*QLinearConv is not in TensorRT's parser"),
@@ -135,3 +149,14 @@ def test_our_own_files_pass(dense_as_conv: bool, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(emit_qdq(graph, dense_as_conv=dense_as_conv).model.SerializeToString())
     assert lint_tensorrt(path) == []
+
+
+def test_our_own_4_bit_convolutions_are_int8(tmp_path: Path) -> None:
+    """The trap of int4 convolutions is rewritten: LeNet's 4-bit weights lie in int8."""
+    graph = fpgaflow.load(data_dir("examples/lenet_digits") / "model.onnx")
+    model = emit_qdq(graph, dense_as_conv=True).model
+    constants = {entry.name: entry for entry in model.graph.initializer}
+    makers = {name: node for node in model.graph.node for name in node.output}
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    kinds = {constants[makers[node.input[1]].input[0]].data_type for node in convolutions}
+    assert len(convolutions) == 5 and kinds == {TensorProto.INT8}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnxruntime as ort
 import pytest
@@ -10,9 +12,11 @@ from hypothesis import strategies as st
 
 from fpgaflow.errors import UnsupportedModel
 from fpgaflow.ir.graph import Graph
+from fpgaflow.ir.ops import Reshape
+from fpgaflow.ir.types import FixedType, Overflow, Rounding
 from fpgaflow.sim.run import Simulator
 from fpgaflow.targets.gpu.qdq import check_qdq, emit_qdq
-from tests.graphs import graphs, random_inputs
+from tests.graphs import graphs, one_op, random_inputs
 
 LEVELS = (ort.GraphOptimizationLevel.ORT_DISABLE_ALL, ort.GraphOptimizationLevel.ORT_ENABLE_ALL)
 
@@ -33,6 +37,21 @@ def reals(graph: Graph, seed: int, samples: int) -> dict[str, np.ndarray]:
         port.name: ((integers[port.tensor] + between[port.tensor]) / float(port.gain)).astype(np.float32)
         for port in graph.inputs
     }
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+def test_inputs_next_to_ties(rounding: Rounding) -> None:
+    """The floats on both sides of each tie, and of zero."""
+    type_ = FixedType(True, 4, 0)
+    graph = one_op(Reshape("r", ("x",), "y", "r"), type_, (1,), type_, (1,))
+    port = replace(graph.inputs[0], rounding=rounding, overflow=Overflow.SAT)
+    graph = replace(graph, inputs=(port,))
+    ties = np.arange(-9, 10, dtype=np.float32) / 2
+    x = np.concatenate([ties, np.nextafter(ties, np.float32(9)), np.nextafter(ties, np.float32(-9))])[:, None]
+    wanted = Simulator(graph, "reference").predict(x)
+    for level in LEVELS:
+        (got,) = run(emit_qdq(graph).model.SerializeToString(), {"x": x}, level)
+        np.testing.assert_array_equal(got, wanted)
 
 
 @given(graphs(narrow=True, every=True, dead=False), st.booleans(), st.integers(0, 2**32 - 1))

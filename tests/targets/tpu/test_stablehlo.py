@@ -51,8 +51,9 @@ def test_casts_and_borders(rounding: Rounding, overflow: Overflow) -> None:
     graph = one_op(Cast("c", ("x",), "y", "c", rounding, overflow), source, (2,), target, (2,))
     saturating = replace(graph.inputs[0], overflow=Overflow.SAT, rounding=rounding)
     graph = replace(graph, inputs=(saturating,))
-    values = np.arange(2 * source.low - 5, 2 * source.high + 5) / 64  # every tie at the border too
-    assert_same(graph, {"x": np.stack([values, values[::-1]], axis=1).astype(np.float32)})
+    values = (np.arange(2 * source.low - 5, 2 * source.high + 5) / 64).astype(np.float32)  # every tie at the border too
+    values = np.concatenate([values, np.nextafter(np.float32([-0.5, 0.5]) / 32, np.float32(0))])
+    assert_same(graph, {"x": np.stack([values, values[::-1]], axis=1)})
 
 
 def test_lenet() -> None:
