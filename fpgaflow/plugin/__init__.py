@@ -1,4 +1,4 @@
-"""fpgaflow as a backend of hls4ml: `backend="fpgaflow"` converts as Vitis does, and simulates in an instant.
+"""fpgaflow as a backend of hls4ml: `backend="fpgaflow"` converts as Vitis does, simulates in an instant, builds RTL.
 
 hls4ml finds `register` through the entry point group `hls4ml.backends`. Nothing of hls4ml is imported before it calls.
 """

@@ -1,10 +1,12 @@
-"""The backend itself: Vitis' passes, types and numbers, with the simulator where Vitis compiles C++.
+"""The backend itself: Vitis' passes, types and numbers; the simulator where Vitis compiles C++, RTL where it makes HLS.
 
 Imported by `register`, while hls4ml loads its backends: import hls4ml, not this.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from hls4ml.backends.vitis.vitis_backend import VitisBackend
@@ -14,6 +16,10 @@ from hls4ml.model.optimizer import model_optimizer
 
 from fpgaflow.errors import BadInput
 from fpgaflow.plugin import NAME
+from fpgaflow.plugin.report import Report, report_of
+from fpgaflow.project import Flow
+
+Progress = Callable[[str, str], None]  # stage, detail
 
 
 class FpgaflowBackend(VitisBackend):  # type: ignore[misc]
@@ -36,12 +42,32 @@ class FpgaflowBackend(VitisBackend):  # type: ignore[misc]
         model.__class__ = SimulatedModel
 
     def write(self, model: Any) -> NoReturn:
-        _refuse("write")
+        fix = "Call build(), which writes Verilog, or convert the model with backend='Vitis'"
+        raise BadInput(f"write() of backend '{NAME}'", "it makes no C++ project", fix)
 
-    def build(self, model: Any, **_options: Any) -> NoReturn:
-        _refuse("build")
+    def build(
+        self,
+        model: Any,
+        board: str = "pynq-z2",
+        fps: float | None = None,
+        data: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> Report:
+        """Writes Verilog of the model as it is now into its output directory, and proves it against the simulator.
 
+        It is `fpgaflow.build` with flow 'rtl': so are the arguments, and what lies in the directory afterwards.
 
-def _refuse(method: str) -> NoReturn:
-    fix = "Convert the model with backend='Vitis', or export QONNX and run `fpgaflow build`"
-    raise BadInput(f"{method}() of backend '{NAME}'", "it simulates, and makes no hardware yet", fix)
+        Returns:
+            The report, as `fpgaflow.plugin.report.report_of` lays it out.
+
+        Raises:
+            FpgaflowError: a layer that no hardware computes, a rate or board that does not do, or bits that differ.
+        """
+        from fpgaflow.building import build  # the whole of fpgaflow, where a conversion needs a part of it
+        from fpgaflow.frontend.hls4ml.model import from_hls4ml
+
+        folder = Path(model.config.get_output_dir())
+        result = build(from_hls4ml(model), board, folder, Flow.RTL, data=data, fps=fps, progress=progress)
+        if result.failure is not None:
+            raise result.failure
+        return report_of(result.manifest)

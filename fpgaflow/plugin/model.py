@@ -1,4 +1,7 @@
-"""An hls4ml model whose compile, predict and trace are fpgaflow's simulator: the bits of hls4ml's own, without g++."""
+"""An hls4ml model whose compile, predict and trace are fpgaflow's simulator: the bits of hls4ml's own, without g++.
+
+Its build makes Verilog.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,10 @@ class SimulatedModel(ModelGraph):  # type: ignore[misc]
         inputs, dtype = self._inputs(x)
         simulator = self._compiled()
         return self._unbatched(simulator.predict(simulator.by_name(inputs)), len(inputs[0]), dtype)
+
+    def build(self, **options: Any) -> Any:
+        """Verilog, proven: see `FpgaflowBackend.build`. hls4ml's own would have a C++ project written first."""
+        return self.config.backend.build(self, **options)
 
     def trace(self, x: Any) -> tuple[Any, dict[str, Array]]:
         """Outputs, and the values of each layer whose configuration says `Trace`."""

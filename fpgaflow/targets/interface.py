@@ -19,7 +19,7 @@ from fpgaflow.errors import BadInput
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.types import FixedType, Overflow, Rounding
 
-TDATA_BITS = (32, 64)  # what an AXI DMA on Zynq moves per beat
+TDATA_BITS = (32, 64, 128, 256, 512, 1024)  # what an AXI DMA moves per beat (AMD PG021); on Zynq-7000 up to 64
 MAX_WIDTH = 63  # elements are handled as int64
 
 _Json = dict[str, Any]
@@ -115,7 +115,7 @@ class Interface:
 def interface_for(graph: Graph, tdata_bits: int | None = None) -> Interface:
     """The streams of a graph of one input and one output, each beat filled with as many whole elements as fit.
 
-    `tdata_bits` is 32, 64, or None: then a stream has 32 bits, and 64 where one element needs more.
+    `tdata_bits` is one of `TDATA_BITS`, or None: then a stream has 32 bits, and 64 where one element needs more.
 
     Raises:
         BadInput: several inputs or outputs, an element that does not fit, a quantiser that does not increase.
@@ -126,7 +126,7 @@ def interface_for(graph: Graph, tdata_bits: int | None = None) -> Interface:
             f"model '{graph.name}'", found, "The stream interface carries one of each: join or split the model"
         )
     if tdata_bits not in (None, *TDATA_BITS):
-        raise BadInput("tdata_bits", f"is {tdata_bits}", "Use 32 or 64")
+        raise BadInput("tdata_bits", f"is {tdata_bits}", f"Use one of {', '.join(map(str, TDATA_BITS))}")
     source, result = graph.inputs[0], graph.outputs[0]
     if source.gain <= 0:
         raise BadInput(f"input '{source.name}'", f"has the quantiser gain {source.gain}", "Use a positive scale")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from hls4ml.backends import get_available_backends, get_backend
 from hls4ml.model import ModelGraph
 
-from fpgaflow.errors import BadInput, UnsupportedModel
+from fpgaflow.errors import BadInput, CheckFailed, UnsupportedModel
 from fpgaflow.sim.run import Simulator
 from tests.frontend.test_hls4ml import Layer, activation, conv, dense, inp, pool, reshape
 
@@ -117,9 +118,8 @@ def test_what_it_cannot_do_is_refused(tmp_path: Path) -> None:
     made = model("fpgaflow", tmp_path)
     with pytest.raises(BadInput, match=r"not compiled.*Call compile\(\)"):
         made.predict(np.zeros((1, 4, 5, 2)))
-    for method in (made.build, made.write):
-        with pytest.raises(BadInput, match=r"makes no hardware yet.*Vitis"):
-            method()
+    with pytest.raises(BadInput, match=r"makes no C\+\+ project.*build\(\)"):
+        made.write()
     assert list(tmp_path.iterdir()) == []
     made.compile()
     for x, match in [
@@ -132,6 +132,24 @@ def test_what_it_cannot_do_is_refused(tmp_path: Path) -> None:
             made.predict(x)
     with pytest.raises(UnsupportedModel, match="layer 'act'"):
         model("fpgaflow", tmp_path, [inp(3), activation("act", "no_such_function")]).compile()
+
+
+def test_build_writes_verilog_and_proves_it(tmp_path: Path) -> None:
+    for package in ("amaranth", "pyosys"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    stages: list[str] = []
+    made = model("fpgaflow", tmp_path / "out", [inp(3), dense("fc", 3, 2), activation("relu", "relu")])
+    report = made.build(fps=1e6, progress=lambda stage, _: stages.append(stage))
+    assert report["CosimReport"]["Status"] == "Pass" and report["CosimReport"]["RTL"] == "Verilog"
+    assert 0 < int(report["CosimReport"]["IntervalMax"]) <= 100  # of 100 MHz
+    assert 0 < int(report["YosysSynthReport"]["LUT"]) < 2000 and "rtl" in stages
+    assert "module fpgaflow_top(" in (tmp_path / "out" / "rtl" / "fpgaflow_top.v").read_text()
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["flow"] == "rtl" and manifest["mismatches"]["rtl_vs_sim"]["different"] == 0
+    with pytest.raises(CheckFailed, match="Ask for"):
+        made.build(fps=1e9)
+    with pytest.raises(BadInput, match="board"):
+        made.build(board="no-such-board")
 
 
 @pytest.mark.parametrize(

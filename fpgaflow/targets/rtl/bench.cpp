@@ -1,10 +1,17 @@
 // Runs fpgaflow_top, as Yosys' CXXRTL compiled it, against a file of beats. All numbers are 64-bit little-endian words.
 //
 // Arguments: input, output, beats of a sample in, beats of a sample out, samples, seed, stall of the source, stall of
-// the sink (each in percent of the cycles), sample after whose first beats a reset comes (or -1), cycles at most.
+// the sink (each in percent of the cycles), sample after whose first beats a reset comes (or -1), cycles at most; and,
+// where it was compiled with WAVES, a VCD file to write.
 // Output: for each beat TLAST, then TDATA; then for each sample the cycle of its first beat in and of its last one out;
 // then the cycles in all. The exit status is 0, or 3 where the design broke AXI4-Stream's rules, or 4 where it hung.
 #include "design.cpp"
+
+#ifdef WAVES
+#include <cxxrtl/cxxrtl_vcd.h>
+
+#include <fstream>
+#endif
 
 #include <cstdint>
 #include <cstdio>
@@ -25,6 +32,17 @@ static void get(const cxxrtl::value<Bits> &source, word *to) {
         to[chunk / 2] |= word(source.data[chunk]) << (chunk % 2 * 32);
 }
 
+// A port is a wire where registers drive it as they are, else a value.
+template <size_t Bits>
+static const cxxrtl::value<Bits> &current(const cxxrtl::value<Bits> &port) {
+    return port;
+}
+
+template <size_t Bits>
+static const cxxrtl::value<Bits> &current(const cxxrtl::wire<Bits> &port) {
+    return port.curr;
+}
+
 static word random_state;
 
 static bool chance(int percent) {  // xorshift64*, Vigna 2016
@@ -39,7 +57,28 @@ static int fail(int status, const char *what, word cycle) {
     return status;
 }
 
-int main(int, char **argv) {
+#ifdef WAVES
+class Waves {  // written as it runs: a design that hangs leaves its last cycle
+    cxxrtl::vcd_writer writer;
+    std::ofstream file;
+
+  public:
+    Waves(cxxrtl::module &top, const char *name) : file(name) {
+        cxxrtl::debug_items items;
+        top.debug_info(&items, nullptr, "");
+        writer.timescale(1, "ns");
+        writer.add(items);
+    }
+    bool sample(word time) {
+        writer.sample(time);
+        file << writer.buffer;
+        writer.buffer.clear();
+        return bool(file);
+    }
+};
+#endif
+
+int main(int argc, char **argv) {
     const word beats_in = std::atoll(argv[3]), beats_out = std::atoll(argv[4]), samples = std::atoll(argv[5]);
     random_state = std::strtoull(argv[6], nullptr, 10) * 2 + 1;
     const int source_stall = std::atoi(argv[7]), sink_stall = std::atoi(argv[8]);
@@ -47,8 +86,13 @@ int main(int, char **argv) {
     const word most = std::strtoull(argv[10], nullptr, 10);
 
     cxxrtl_design::p_fpgaflow__top top;
-    const size_t in_words = (sizeof(top.p_s__axis__tdata.data) + 7) / 8;
-    const size_t out_words = (sizeof(top.p_m__axis__tdata.data) + 7) / 8;
+#ifdef WAVES
+    Waves waves(top, argc > 11 ? argv[11] : "/dev/null");
+#else
+    if (argc > 11) return fail(1, "compiled without waves", 0);
+#endif
+    const size_t in_words = (sizeof(current(top.p_s__axis__tdata).data) + 7) / 8;
+    const size_t out_words = (sizeof(current(top.p_m__axis__tdata).data) + 7) / 8;
     std::vector<word> input(beats_in * samples * in_words), output, now(out_words), held(out_words);
     std::vector<word> first_in(samples), last_out(samples);
     FILE *file = std::fopen(argv[1], "rb");
@@ -80,10 +124,13 @@ int main(int, char **argv) {
         top.p_m__axis__tready.template set<bool>(ready);
         top.p_aclk.template set<bool>(false);
         top.step();
+#ifdef WAVES
+        if (!waves.sample(10 * cycle)) return fail(1, "the VCD file cannot be written", cycle);
+#endif
 
         const bool valid = top.p_m__axis__tvalid.template get<bool>(), last = top.p_m__axis__tlast.template get<bool>();
         now.assign(out_words, 0);
-        get(top.p_m__axis__tdata, now.data());
+        get(current(top.p_m__axis__tdata), now.data());
         if (in_reset && valid) return fail(3, "TVALID during reset", cycle);
         if (waited && !valid) return fail(3, "TVALID fell before TREADY", cycle);
         if (waited && (now != held || last != held_last)) return fail(3, "a waiting beat changed", cycle);
@@ -102,6 +149,9 @@ int main(int, char **argv) {
         }
         top.p_aclk.template set<bool>(true);
         top.step();
+#ifdef WAVES
+        waves.sample(10 * cycle + 5);
+#endif
     }
     file = std::fopen(argv[2], "wb");
     for (const std::vector<word> *part : {&output, &first_in, &last_out})

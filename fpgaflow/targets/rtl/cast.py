@@ -16,10 +16,15 @@ def number(bits: Value, type_: FixedType) -> Value:
     return bits.as_signed() if type_.signed else bits.as_unsigned()
 
 
+def wrapped(x: Value, type_: FixedType) -> Value:
+    """An integer's low bits as a number of a type."""
+    return number((x + Const(0, Shape(type_.width, x.shape().signed)))[: type_.width], type_)
+
+
 def cast_value(x: Value, source: FixedType, target: FixedType, rounding: Rounding, overflow: Overflow) -> Value:
     """`x`, a number of type `source`, in type `target`: the low `target.width` bits of the result are its integer."""
     drop = source.fraction - target.fraction
-    return _fit(_round_shift(x, source, drop, rounding) if drop > 0 else x << -drop, target, overflow)
+    return fitted(_round_shift(x, source, drop, rounding) if drop > 0 else x << -drop, target, overflow)
 
 
 def _round_shift(x: Value, source: FixedType, drop: int, rounding: Rounding) -> Value:
@@ -47,7 +52,7 @@ def _round_shift(x: Value, source: FixedType, drop: int, rounding: Rounding) -> 
     return floor + up
 
 
-def _fit(x: Value, target: FixedType, overflow: Overflow) -> Value:
+def fitted(x: Value, target: FixedType, overflow: Overflow) -> Value:
     """`x` brought into the range of `target`."""
     if overflow is Overflow.WRAP:
         return x

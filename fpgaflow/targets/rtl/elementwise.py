@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
@@ -14,7 +15,8 @@ from fpgaflow.ir.ops import Add, Cast, Relu
 from fpgaflow.ir.ops_merge import Elementwise, ElementwiseKind
 from fpgaflow.ir.types import FixedType
 from fpgaflow.targets.rtl.cast import cast_value, number
-from fpgaflow.targets.rtl.stream import Beat, Stage
+from fpgaflow.targets.rtl.rom import count_up, packed, read_rom
+from fpgaflow.targets.rtl.stream import Beat, Stage, after_each
 
 Function = Callable[[Value], Value]
 Function2 = Callable[[Value, Value], Value]
@@ -39,26 +41,30 @@ class Lanewise(Stage):
 
 
 class Lanewise2(wiring.Component):
-    """One function on the elements of streams `a` and `b`, side by side, to `o`. Latency 1, interval 1."""
+    """One function on the elements of streams `i_0` and `i_1`, side by side, to `o`. Latency 1, interval 1."""
 
     def __init__(self, lanes: int, left: FixedType, right: FixedType, result: FixedType, function: Function2) -> None:
         self.left, self.right, self.function = left, right, function
         self.beats = Beat(lanes, left.width), Beat(lanes, right.width)
         self.result = Beat(lanes, result.width)
         a, b = (beat.signature for beat in self.beats)
-        super().__init__({"a": In(a), "b": In(b), "o": Out(self.result.signature)})
+        super().__init__({"i_0": In(a), "i_1": In(b), "o": Out(self.result.signature)})
+
+    def needed(self, beats: Sequence[int]) -> list[np.ndarray]:
+        """As `Stage.needed`, of each input."""
+        return [np.arange(1, count + 1) for count in beats]
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         free = Signal()
         m.d.comb += [
             free.eq(~self.o.valid | self.o.ready),
-            self.a.ready.eq(free & self.b.valid),
-            self.b.ready.eq(free & self.a.valid),
+            self.i_0.ready.eq(free & self.i_1.valid),
+            self.i_1.ready.eq(free & self.i_0.valid),
         ]
-        pairs = zip(self.beats[0].split(self.a.payload), self.beats[1].split(self.b.payload), strict=True)
+        pairs = zip(self.beats[0].split(self.i_0.payload), self.beats[1].split(self.i_1.payload), strict=True)
         with m.If(free):
-            m.d.sync += self.o.valid.eq(self.a.valid & self.b.valid)
+            m.d.sync += self.o.valid.eq(self.i_0.valid & self.i_1.valid)
             for out, (x, y) in zip(self.result.split(self.o.payload), pairs, strict=True):
                 m.d.sync += out.eq(self.function(number(x, self.left), number(y, self.right)))
         return m
@@ -82,6 +88,31 @@ class Table(Stage):
             m.submodules[f"table_{lane}"] = rom
             port = rom.read_port()
             m.d.comb += [port.addr.eq(index), port.en.eq(self.i.ready), out.eq(port.data)]
+        return m
+
+
+class Rows(Stage):
+    """The row of a table for each element, an index, some columns a beat. Latency 1, interval columns / lanes."""
+
+    def __init__(self, bits: int, table: np.ndarray, lanes: int, result_bits: int) -> None:
+        super().__init__(Beat(1, bits), Beat(lanes, result_bits))
+        self.pieces = table.shape[1] // lanes
+        self.words = [packed(word, result_bits) for word in table.reshape(-1, lanes).tolist()]
+
+    def needed(self, beats: int) -> np.ndarray:
+        return after_each(1, self.pieces, beats)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        move = ~self.o.valid | self.o.ready
+        piece, last = count_up(m, "piece", self.pieces, move & self.i.valid)
+        address = self.i.payload * self.pieces + piece
+        m.d.comb += [
+            self.i.ready.eq(move & last),
+            self.o.payload.eq(read_rom(m, "rows", self.words, self.result.width, address, move)),
+        ]
+        with m.If(move):
+            m.d.sync += self.o.valid.eq(self.i.valid)
         return m
 
 

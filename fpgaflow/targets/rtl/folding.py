@@ -8,47 +8,39 @@ interval are taken.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from math import prod
 
 from fpgaflow.boards import Board
-from fpgaflow.cost.estimate import design_cost
-from fpgaflow.cost.parts import Cost
 from fpgaflow.errors import CheckFailed
 from fpgaflow.ir.graph import Graph
-from fpgaflow.ir.ops import Conv, Dense, Linear, Op, Pool, Reshape, Transpose
+from fpgaflow.ir.ops import Add, Cast, Conv, Dense, Op, Pool, Relu, Reshape, Threshold, Transpose
+from fpgaflow.ir.ops_merge import (
+    Concat,
+    Divide,
+    Elementwise,
+    Embed,
+    MatMul,
+    OrderedDense,
+    OrderedSum,
+    Pad,
+    Scale,
+    Take,
+)
+from fpgaflow.ir.ops_table import CastEach, Lookup, Piecewise
+from fpgaflow.targets.interface import interface_for
+from fpgaflow.targets.rtl.accumulate import order_decides
+from fpgaflow.targets.rtl.blocks import concat_block, pad_block, take_block
+from fpgaflow.targets.rtl.cost import estimate as estimate
+from fpgaflow.targets.rtl.fold import Fold as Fold
+from fpgaflow.targets.rtl.fold import Folding as Folding
 from fpgaflow.targets.rtl.reorder import moving_axes
+from fpgaflow.targets.rtl.rom import divisors
 from fpgaflow.targets.rtl.window import Geometry, geometry
 
-
-@dataclass(frozen=True)
-class Fold:
-    """One op's share: it takes `lanes` elements a beat and gives `pe`; `cycles` for a sample at full speed.
-
-    Of a linear op, `simd` products are summed at a time for each of `pe` sums, and `lanes` are those of its window.
-    """
-
-    lanes: int
-    pe: int
-    cycles: int
-    simd: int = 1
-
-    @property
-    def multipliers(self) -> int:
-        return self.pe * self.simd
-
-
-@dataclass(frozen=True)
-class Folding:
-    """The folds by op name, and the interval in cycles that the slowest of them sets."""
-
-    folds: Mapping[str, Fold]
-    interval: int
-
-    @property
-    def bottleneck(self) -> str:
-        return max(self.folds, key=lambda name: self.folds[name].cycles, default="input")
+# Ops to which each element is one alone.
+LANEWISE = (Cast, Relu, Threshold, Lookup, Add, Elementwise, Scale, Divide, Piecewise, CastEach)
 
 
 def fold_for(graph: Graph, interval: int) -> Folding:
@@ -69,7 +61,7 @@ def choose_folding(graph: Graph, board: Board, clock_mhz: float, fps: float | No
     """
     if fps is not None:
         interval = math.floor(clock_mhz * 1e6 / fps)
-        folding = fold_for(graph, max(1, interval))
+        folding = _with_streams(graph, fold_for(graph, max(1, interval)))
         if folding.interval > interval:
             found = f"'{folding.bottleneck}' takes {folding.interval} cycles a sample at {clock_mhz:g} MHz"
             most_fps = math.floor(clock_mhz * 1e6 / folding.interval)
@@ -78,13 +70,36 @@ def choose_folding(graph: Graph, board: Board, clock_mhz: float, fps: float | No
         return folding
     target, chosen = slowest(graph), fold_for(graph, slowest(graph))
     _fitting(graph, board, chosen, most)
-    while target > 1:
-        target = max(1, target * 3 // 4)
+    while target > (streams := _stream_cycles(graph)):  # nothing is gained below
+        target = max(streams, target * 3 // 4)
         faster = fold_for(graph, target)
         if max(estimate(graph, faster).utilisation(board).values()) > most:
             break
         chosen = faster
-    return chosen
+    return min((_with_streams(graph, each) for each in (chosen, *_unrolled(graph, board, most))), key=_pace(graph))
+
+
+def _unrolled(graph: Graph, board: Board, most: float) -> Iterator[Folding]:
+    """The folding that leaves nothing to fold, if it fits: without multipliers it may take less than a slower one."""
+    folding = fold_for(graph, 1)
+    if max(estimate(graph, folding).utilisation(board).values()) <= most:
+        yield folding
+
+
+def _pace(graph: Graph) -> Callable[[Folding], tuple[float, float]]:
+    """What makes one folding better than another: first its interval, then its LUTs."""
+    return lambda folding: (folding.interval, estimate(graph, folding).lut)
+
+
+def _with_streams(graph: Graph, folding: Folding) -> Folding:
+    """The interval that is left where the input or the output takes longer than every op."""
+    return replace(folding, interval=max(folding.interval, _stream_cycles(graph)))
+
+
+def _stream_cycles(graph: Graph) -> int:
+    """Beats of a sample of the input or the output, whichever has more."""
+    ports = interface_for(graph)
+    return max(ports.input.beats, ports.output.beats)
 
 
 def _fitting(graph: Graph, board: Board, folding: Folding, most: float) -> None:
@@ -95,23 +110,9 @@ def _fitting(graph: Graph, board: Board, folding: Folding, most: float) -> None:
         raise CheckFailed(f"model '{graph.name}'", found, "Choose a larger board, or a lower rate")
 
 
-def estimate(graph: Graph, folding: Folding) -> Cost:
-    """First-order cost, as `fpgaflow.cost.estimate` counts it."""
-    reuse = {
-        op.name: max(1, prod(graph.constants[op.weights].shape) // folding.folds[op.name].multipliers)
-        for op in graph.ops
-        if isinstance(op, Linear)
-    }
-    return design_cost(graph, reuse)
-
-
 def slowest(graph: Graph) -> int:
     """Cycles of a sample where every op has one multiplier or lane."""
     return fold_for(graph, 1 << 62).interval
-
-
-def divisors(number: int) -> list[int]:
-    return [d for d in range(1, number + 1) if number % d == 0]
 
 
 def conv_geometry(op: Conv, graph: Graph) -> Geometry:
@@ -124,64 +125,139 @@ def pool_geometry(op: Pool, graph: Graph) -> Geometry:
     return geometry(graph.tensors[op.inputs[0]].shape, op.size, op.strides, ones, op.padding)
 
 
+def accumulates(shape: Geometry) -> bool:
+    """Whether a pooling takes each element once, and no padding: then it needs no rows of the image."""
+    return not shape.overlaps and not any(map(any, shape.padding))
+
+
 def _fold(op: Op, graph: Graph, interval: int, arriving: int | None) -> Fold:
     match op:
         case Conv():
             return _fold_conv(op, graph, interval)
         case Dense():
             vectors = prod(graph.tensors[op.inputs[0]].shape[:-1])
-            pe, simd, cycles = _fold_matrix(vectors, 1, graph.constants[op.weights].shape, interval)
-            return Fold(simd, pe, cycles, simd)
+            return _fold_matrix(vectors, graph.constants[op.weights].shape, interval)
         case Pool():
             shape = pool_geometry(op, graph)
             return _fold_lanes(shape.channels, prod(shape.padded), interval, arriving)
-        case Transpose():
-            shape_in = graph.tensors[op.inputs[0]].shape
-            tail = prod(shape_in[moving_axes(op.perm) :])
-            return _fold_lanes(tail, prod(shape_in) // tail, interval, arriving)
         case Reshape():
             total = prod(graph.tensors[op.output].shape)
             return Fold(arriving or 1, arriving or 1, 1 if arriving is None else total // arriving)
-    shape_in = graph.tensors[op.inputs[0]].shape
-    return _fold_lanes(shape_in[-1], prod(shape_in[:-1]), interval, arriving)
+        case OrderedDense():
+            vectors = prod(graph.tensors[op.output].shape[:-1])
+            terms, columns = graph.constants[op.weights].shape[-2:]
+            return _fold_columns(vectors, terms, columns, interval)
+        case MatMul():
+            *batch, terms = graph.tensors[op.inputs[0]].shape
+            return _fold_columns(prod(batch), terms, graph.tensors[op.output].shape[-1], interval)
+        case Embed():
+            columns = graph.constants[op.table].shape[1]
+            lanes, cycles = _fewest(divisors(columns), columns, prod(graph.tensors[op.inputs[0]].shape), interval)
+            return Fold(1, lanes, cycles)
+        case OrderedSum() if op.tree and order_decides(op, graph):
+            *outer, taps, channels = graph.tensors[op.inputs[0]].shape
+            return Fold(taps * channels, channels, prod(outer))
+    block, total = block_of(op, graph), max(prod(graph.tensors[name].shape) for name in (*op.inputs, op.output))
+    return _fold_lanes(block, -(-total // block), interval, arriving)
 
 
-def _fold_lanes(channels: int, pixels: int, interval: int, arriving: int | None) -> Fold:
-    """As many lanes as arrive, where they fold the channels and keep the interval; else the fewest that do."""
-    if arriving is not None and channels % arriving == 0 and pixels * channels // arriving <= interval:
-        return Fold(arriving, arriving, pixels * channels // arriving)
-    lanes, cycles = _fewest(channels, 1, pixels, interval)
+def block_of(op: Op, graph: Graph) -> int:
+    """How many consecutive elements the lanes of an op have to divide."""
+    shape = graph.tensors[op.inputs[0]].shape
+    if isinstance(op, LANEWISE):
+        return prod(shape)
+    match op:
+        case Transpose():
+            return prod(shape[moving_axes(op.perm) :])
+        case Take():
+            return take_block(shape, op.axis, graph.constants[op.indices].tolist())
+        case Pad():
+            return pad_block(shape, op.padding)
+        case Concat():
+            return concat_block([graph.tensors[name].shape for name in op.inputs], op.axis)
+    return shape[-1]
+
+
+def _fold_lanes(block: int, blocks: int, interval: int, arriving: int | None) -> Fold:
+    """As many lanes as arrive, where they fold a block and keep the interval; else the fewest that do."""
+    if arriving is not None and block % arriving == 0 and blocks * block // arriving <= interval:
+        return Fold(arriving, arriving, blocks * block // arriving)
+    lanes, cycles = _fewest(divisors(block), block, blocks, interval)
     return Fold(lanes, lanes, cycles)
+
+
+def _fold_columns(vectors: int, terms: int, columns: int, interval: int) -> Fold:
+    """Of products that take the terms of a sum one after the other, some columns at a time."""
+    pe, cycles = _fewest(divisors(columns), columns, vectors * terms, interval)
+    return Fold(1, pe, cycles)
 
 
 def _fold_conv(op: Conv, graph: Graph, interval: int) -> Fold:
     shape = conv_geometry(op, graph)
     weights = graph.constants[op.weights].shape
     matrix = (prod(weights[:-1]), weights[-1] // op.groups)
-    pe, simd, cycles = _fold_matrix(shape.windows, op.groups, matrix, interval)
     if shape.trivial and op.groups == 1:
-        return Fold(simd, pe, cycles, simd)
-    least = shape.channels // op.groups if op.groups > 1 else shape.channels  # a window has whole groups
-    lanes, steps = _fewest(shape.channels, least, prod(shape.padded), interval)
-    return Fold(lanes, pe, max(cycles, steps), simd)
+        return _fold_matrix(shape.windows, matrix, interval)
+    choices = _choices(shape.windows, op.groups, matrix)
+    folds = (fold for choice in choices for fold in _windowed(shape, op.groups, matrix, choice))
+    return _first_within(folds, interval)
 
 
-def _fold_matrix(vectors: int, groups: int, matrix: tuple[int, ...], interval: int) -> tuple[int, int, int]:
-    """(pe, simd, cycles) of the fewest multipliers within the interval; of equal ones the fastest, then most SIMD."""
+def _windowed(shape: Geometry, groups: int, matrix: tuple[int, ...], choice: _Choice) -> Iterator[Fold]:
+    """A matrix unit behind a window, the fewest lanes of it first. Its beats have whole groups, and become whole beats
+    of products, or a part of one."""
+    simd, pe, taps = choice.simd, choice.pe, prod(shape.kernel)
+    least = shape.channels // groups if groups > 1 else 1
+    for lanes in divisors(shape.channels):
+        if lanes % least == 0 and (taps * lanes % simd == 0 or simd % (taps * lanes) == 0):
+            slices = shape.channels // lanes
+            vectors = 2 if pe < matrix[1] else 0  # that wait in front of the matrix unit
+            ahead = choice.cycles * max(vectors / groups, 1 / slices) / shape.windows
+            cycles = max(choice.cycles + shape.idle(slices, ahead), prod(shape.padded) * slices)
+            yield Fold(lanes, pe, cycles, simd)
+
+
+@dataclass(frozen=True, order=True)
+class _Choice:
+    """PE and SIMD of a matrix unit, in the order in which they are tried: the fewest multipliers first, of equal ones
+    the fastest, then those of the most SIMD."""
+
+    multipliers: int
+    cycles: int
+    negative_simd: int
+    pe: int
+
+    @property
+    def simd(self) -> int:
+        return -self.negative_simd
+
+
+def _choices(vectors: int, groups: int, matrix: tuple[int, ...]) -> list[_Choice]:
     taps, filters = matrix
-    choices = [
-        (pe * simd, vectors * groups * (taps // simd) * (filters // pe), -simd, pe)
+    return sorted(
+        _Choice(pe * simd, vectors * groups * (taps // simd) * (filters // pe), -simd, pe)
         for simd in divisors(taps)
         for pe in divisors(filters)
-    ]
-    within = [choice for choice in choices if choice[1] <= interval]
-    _, cycles, negative, pe = min(within) if within else min(choices, key=lambda choice: choice[1])
-    return pe, -negative, cycles
+    )
 
 
-def _fewest(channels: int, least: int, pixels: int, interval: int) -> tuple[int, int]:
-    """(lanes, cycles): the fewest lanes, a multiple of `least` that divides the channels, within the interval."""
-    able = [lanes for lanes in divisors(channels) if lanes % least == 0]
+def _fold_matrix(vectors: int, matrix: tuple[int, ...], interval: int) -> Fold:
+    choices = _choices(vectors, 1, matrix)
+    return _first_within((Fold(each.simd, each.pe, each.cycles, each.simd) for each in choices), interval)
+
+
+def _first_within(folds: Iterable[Fold], interval: int) -> Fold:
+    """The first one that keeps the interval, else the fastest."""
+    tried = []
+    for fold in folds:
+        if fold.cycles <= interval:
+            return fold
+        tried.append(fold)
+    return min(tried, key=lambda fold: fold.cycles)
+
+
+def _fewest(able: list[int], channels: int, pixels: int, interval: int) -> tuple[int, int]:
+    """(lanes, cycles): the fewest of the lanes that are possible, within the interval."""
     within = [lanes for lanes in able if pixels * (channels // lanes) <= interval]
     lanes = within[0] if within else able[-1]
     return lanes, pixels * (channels // lanes)

@@ -8,26 +8,31 @@ weights of its own. Weights and biases lie in read-only memories, or are constan
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, unsigned
 from amaranth.lib.memory import Memory
 
-from fpgaflow.ir.graph import Graph
+from fpgaflow.ir.graph import Graph, Ints
 from fpgaflow.ir.ops import Linear
-from fpgaflow.ir.types import FixedType, Rounding
+from fpgaflow.ir.ops_merge import OrderedDense
+from fpgaflow.ir.types import FixedType, Rounding, type_for
 from fpgaflow.sim.fixed_point import rescale
 from fpgaflow.sim.kernels import lift
-from fpgaflow.targets.rtl.cast import number
+from fpgaflow.sim.kernels_merge import product_type
+from fpgaflow.targets.rtl.accumulate import cast_sum
+from fpgaflow.targets.rtl.cast import cast_value, number, wrapped
 from fpgaflow.targets.rtl.rom import count_up, packed, read_rom, tree_sum
-from fpgaflow.targets.rtl.stream import Beat, Stage
+from fpgaflow.targets.rtl.stream import Beat, Stage, after_each
 
 
 @dataclass(frozen=True)
 class Matrix:
     """What a unit multiplies with: `weights` (groups, taps, filters), `bias` (groups, filters) at `accum`'s fraction.
 
-    A product is shifted left by `lift` (right, cut off, where negative) to `accum`'s fraction.
+    A product is shifted left by `lift` (right, cut off, where negative) to `accum`'s fraction. Each group serves
+    `repeat` vectors, then the next one.
     """
 
     weights: np.ndarray
@@ -35,16 +40,38 @@ class Matrix:
     weight_type: FixedType
     accum: FixedType
     lift: int
+    repeat: int = 1
 
 
-def matrix_of(op: Linear, graph: Graph, groups: int = 1) -> Matrix:
-    """The constants of a dense or conv; the taps of a conv in C order of (*kernel, channels / groups)."""
+def matrix_of(op: Linear, graph: Graph, groups: int = 1, slices: int = 1) -> Matrix:
+    """The constants of a dense or conv; the taps of a conv in C order of (slice, *kernel, channels of it)."""
     constants = graph.constants[op.weights]
-    flat = constants.reshape(-1, groups, constants.shape[-1] // groups)
+    sliced = constants.reshape(prod(constants.shape[:-2]), slices, -1, constants.shape[-1]).swapaxes(0, 1)
+    flat = sliced.reshape(-1, groups, constants.shape[-1] // groups)
     bias = np.zeros(constants.shape[-1], np.int64)
     if op.bias is not None and op.bias_type is not None:
         bias = rescale(graph.constants[op.bias], op.bias_type, op.accum, Rounding.TRN)
-    return Matrix(flat.transpose(1, 0, 2), bias.reshape(groups, -1), op.weight_type, op.accum, lift(op, graph))
+    narrow = _narrowest(constants, op.weight_type.fraction)
+    return Matrix(flat.transpose(1, 0, 2), bias.reshape(groups, -1), narrow, op.accum, lift(op, graph))
+
+
+def ordered_matrix_of(op: OrderedDense, graph: Graph) -> Matrix:
+    """The constants of an OrderedDense: a group for each product of matrices that has constants of its own."""
+    weights, shape, accum = graph.constants[op.weights], graph.tensors[op.output].shape, graph.type_of(op.output)
+    bias = np.zeros(1, np.int64) if op.bias is None else graph.constants[op.bias]
+    rows = np.broadcast_to(bias, shape).reshape(-1, shape[-1])
+    vectors, groups = len(rows), prod(weights.shape[:-2])
+    if (rows != np.repeat(rows[:: vectors // groups], vectors // groups, axis=0)).any():
+        groups = vectors  # each has a bias of its own
+    matrices = weights.reshape(-1, *weights.shape[-2:])
+    matrices = np.repeat(matrices, groups // len(matrices), axis=0)
+    narrow = _narrowest(weights, op.weight_type.fraction)
+    return Matrix(matrices, rows[:: vectors // groups], narrow, accum, 0, vectors // groups)
+
+
+def _narrowest(weights: Ints, fraction: int) -> FixedType:
+    """Of the weights that there are: often less than what is declared."""
+    return type_for(int(weights.min()), int(weights.max()), fraction)
 
 
 class MatrixVector(Stage):
@@ -64,6 +91,9 @@ class MatrixVector(Stage):
         self.words, self.folds = taps // simd, filters // pe
         super().__init__(Beat(simd, source.width), Beat(pe, matrix.accum.width))
 
+    def needed(self, beats: int) -> np.ndarray:
+        return after_each(self.words, self.folds, beats)
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         move = Signal()  # the whole pipeline, unless a result waits
@@ -71,9 +101,9 @@ class MatrixVector(Stage):
         m.d.comb += move.eq(~self.o.valid | self.o.ready)
         word, word_last = count_up(m, "word", self.words, issue)
         _, fold_last = count_up(m, "fold", self.folds, issue & word_last)
-        row, _ = count_up(m, "row", self.groups * self.folds, issue & word_last)
-        address, _ = count_up(m, "address", self.groups * self.folds * self.words, issue)
-        beat = self._operand(m, move, issue, word, issue & word_last & fold_last)
+        vector_ends = issue & word_last & fold_last
+        row, address = self._addresses(m, issue, issue & word_last, vector_ends)
+        beat = self._operand(m, move, issue, word, vector_ends)
 
         # Fetch: the operand beside its weights and, for the first beat of a sum, the bias.
         operand = Signal(self.simd * self.type.width)
@@ -104,10 +134,21 @@ class MatrixVector(Stage):
 
             # Accumulate, in the accumulator's wrap-around arithmetic.
             total = Signal(self.matrix.accum.width, name=f"total_{lane}")
-            m.d.comb += total.eq(Mux(sum_first, starts[lane], outs[lane]) + (partial << max(0, self.matrix.lift)))
+            m.d.comb += total.eq(self._added(Mux(sum_first, starts[lane], outs[lane]), partial))
             with m.If(move & summed):
                 m.d.sync += outs[lane].eq(total)
         return m
+
+    def _addresses(self, m: Module, issue: Value, sum_ends: Value, vector_ends: Value) -> tuple[Value, Value]:
+        """Of the sums in the table of biases, and of the beats in that of weights."""
+        own = 1 if self.matrix.repeat > 1 else self.groups  # groups that the counters run through
+        row, _ = count_up(m, "row", own * self.folds, sum_ends)
+        address, _ = count_up(m, "address", own * self.folds * self.words, issue)
+        if own == self.groups:
+            return row, address
+        _, over = count_up(m, "again", self.matrix.repeat, vector_ends)
+        group, _ = count_up(m, "group", self.groups, vector_ends & over)
+        return row + group * self.folds, address + group * (self.folds * self.words)
 
     def _operand(self, m: Module, move: Value, issue: Value, word: Value, vector_ends: Value) -> Value:
         """The beat that enters. Where the filters are folded, it comes from a ring of two vectors, to be read again."""
@@ -145,6 +186,10 @@ class MatrixVector(Stage):
         products = [number(x, self.type) * number(w, self.matrix.weight_type) for x, w in pairs]
         return [product >> -self.matrix.lift for product in products] if self.matrix.lift < 0 else products
 
+    def _added(self, total: Value, partial: Value) -> Value:
+        """The accumulator after one more sum of products, in wrap-around arithmetic."""
+        return total + (partial << max(0, self.matrix.lift))
+
     def _weight_words(self) -> list[int]:
         """In the order of issue: group, fold, word; in a word each output's weights, the first output's lowest."""
         groups, (words, simd), (folds, pe) = self.groups, (self.words, self.simd), (self.folds, self.pe)
@@ -154,3 +199,19 @@ class MatrixVector(Stage):
 
     def _bias_words(self) -> list[int]:
         return [packed(row, self.matrix.accum.width) for row in self.matrix.bias.reshape(-1, self.pe).tolist()]
+
+
+class OrderedMatrixVector(MatrixVector):
+    """As an OrderedDense computes it: every product and every sum is cast, one product at a time."""
+
+    def __init__(self, matrix: Matrix, op: OrderedDense, graph: Graph, pe: int) -> None:
+        super().__init__(matrix, graph.type_of(op.inputs[0]), pe, 1)
+        self.op, self.exact = op, product_type(op, graph)
+
+    def _products(self, operand: Value, weights: Value) -> list[Value]:
+        (product,), accum = super()._products(operand, weights), self.matrix.accum
+        return [wrapped(cast_value(product, self.exact, accum, self.op.rounding, self.op.overflow), accum)]
+
+    def _added(self, total: Value, partial: Value) -> Value:
+        accum = self.matrix.accum
+        return cast_sum(self.op, accum, accum)(number(total, accum), partial)

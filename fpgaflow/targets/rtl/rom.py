@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 
+import numpy as np
 from amaranth.hdl import Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib.memory import Memory
+
+
+def divisors(number: int) -> list[int]:
+    """All of them, the smallest first."""
+    small = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
+    return sorted({*small, *(number // d for d in small)})
 
 
 def packed(values: Sequence[int], bits: int) -> int:
@@ -24,6 +31,17 @@ def read_rom(m: Module, name: str, words: Sequence[int], width: int, address: Va
     m.submodules[name] = rom
     port = rom.read_port()
     m.d.comb += [port.addr.eq(address), port.en.eq(enable)]
+    return port.data
+
+
+def look_up(m: Module, name: str, words: Sequence[int], width: int, address: Value) -> Value:
+    """The word at `address`, in the same cycle."""
+    if len(words) == 1:
+        return Const(words[0], width)
+    rom = Memory(shape=unsigned(width), depth=len(words), init=words)
+    m.submodules[name] = rom
+    port = rom.read_port(domain="comb")
+    m.d.comb += port.addr.eq(address)
     return port.data
 
 
@@ -47,10 +65,15 @@ def tree_sum(terms: Sequence[Value]) -> Value:
 
 @dataclass(frozen=True)
 class Walk:
-    """The channels that a tensor's beats meet: `beats[n]` holds one for each lane; each stays for `repeat` beats."""
+    """What a tensor's beats meet, by number: `beats[n]` holds one for each lane; each stays for `repeat` beats."""
 
     beats: tuple[tuple[int, ...], ...]
     repeat: int
+
+    def first_lane(self, beats: int) -> np.ndarray:
+        """The number that the first lane of each of so many beats meets."""
+        period = np.repeat([beat[0] for beat in self.beats], self.repeat)
+        return np.resize(period, beats)
 
     def address(self, m: Module, step: Value) -> Value:
         """The index into `beats` of the next beat, moving where `step` is high."""
@@ -58,10 +81,17 @@ class Walk:
         return count_up(m, "entry", len(self.beats), step & over)[0]
 
 
+def walk_of(numbers: np.ndarray, lanes: int) -> Walk:
+    """The shortest walk along `numbers`, one for each element of a sample in C order; `lanes` divide them."""
+    rows = np.ascontiguousarray(numbers, dtype=np.int64).reshape(-1, lanes)
+    count = len(rows)
+    repeat = next(n for n in reversed(divisors(count)) if (rows.reshape(-1, n, lanes) == rows[::n, None]).all())
+    rows = rows[::repeat]
+    period = next(n for n in divisors(len(rows)) if (rows.reshape(-1, n, lanes) == rows[:n]).all())
+    return Walk(tuple(map(tuple, rows[:period].tolist())), repeat)
+
+
 def channel_walk(shape: tuple[int, ...], axis: int, lanes: int) -> Walk:
-    """The walk along `axis` of a tensor in C order; `lanes` divide its last axis."""
-    channels, inner = shape[axis], prod(shape[axis + 1 :])
-    if inner == 1:
-        firsts = range(0, channels, lanes)
-        return Walk(tuple(tuple(range(first, first + lanes)) for first in firsts), 1)
-    return Walk(tuple((channel,) * lanes for channel in range(channels)), inner // lanes)
+    """The walk along the indices of `axis` of a tensor in C order."""
+    along = np.arange(shape[axis]).reshape(-1, *(1,) * (len(shape) - axis - 1))
+    return walk_of(np.broadcast_to(along, shape), lanes)

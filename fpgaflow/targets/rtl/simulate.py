@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from fpgaflow.errors import CheckFailed, MissingTool, ToolFailed
 from fpgaflow.files import write_atomic
 from fpgaflow.targets.interface import Interface, pack, unpack
 from fpgaflow.targets.rtl.top import TOP
-from fpgaflow.targets.rtl.yosys import run_yosys
+from fpgaflow.targets.rtl.yosys import find_yosys, run_yosys
 
 BENCH = Path(__file__).with_name("bench.cpp")
 _PROGRAM = "bench"
@@ -24,7 +24,10 @@ _PROGRAM = "bench"
 # few cycles, of which 10,000 a second run unoptimised (50 times as many optimised).
 LONG_RUN = 150_000
 # Registers with enables, and no names for a debugger: a tenth of the time in g++.
-_CXXRTL = ("proc", "flatten", "opt_expr", "opt_dff", "opt_clean", "write_cxxrtl -g0 design.cpp")
+_FAST = ("proc", "flatten", "opt_expr", "opt_dff", "opt_mem", "opt_clean", "write_cxxrtl -g0 design.cpp")
+# Every signal of every module under its name.
+_WITH_NAMES = ("proc", "opt_clean", "write_cxxrtl -noflatten design.cpp")
+_READ = {".v": "read_verilog", ".il": "read_rtlil"}
 
 
 @dataclass(frozen=True)
@@ -61,28 +64,42 @@ class Run:
 
 
 class RtlSimulation:
-    """A compiled design in `folder`, which is taken as it is where the same Verilog was compiled there before.
+    """A compiled design in `folder`, which is taken as it is where the same sources were compiled there before.
 
     Args:
+        sources: by file name, Verilog (.v) or RTLIL (.il).
         cycles: about how many are going to be run; it decides how far g++ optimises, and changes no bit.
+        models: Yosys commands after the sources, which give the modules that they lack.
+        waves: whether `run` can write a VCD file; then every signal has its name, and it runs slower.
 
     Raises:
-        MissingTool: no g++ or no pyosys.
+        MissingTool: no g++ or no Yosys.
         ToolFailed: one of them failed.
     """
 
-    def __init__(self, verilog: Mapping[str, str], interface: Interface, folder: Path, cycles: int = LONG_RUN) -> None:
-        self.interface, self.folder = interface, folder
+    def __init__(
+        self,
+        sources: Mapping[str, str],
+        interface: Interface,
+        folder: Path,
+        cycles: int = LONG_RUN,
+        models: Sequence[str] = (),
+        *,
+        waves: bool = False,
+    ) -> None:
+        self.interface, self.folder, self.waves = interface, folder, waves
         state = hashlib.sha256(BENCH.read_bytes())
-        for name in sorted(verilog):
-            state.update(f"{name}\0{verilog[name]}\0".encode())
+        for text in (*(part for name in sorted(sources) for part in (name, sources[name])), *models, str(waves)):
+            state.update(f"{text}\0".encode())
         self._program, digest = folder / _PROGRAM, folder / "digest"
         if not (self._program.is_file() and digest.is_file() and digest.read_text() == state.hexdigest()):
-            _compile(verilog, folder, "-O1" if cycles >= LONG_RUN else "-O0")
+            _compile(sources, folder, "-O1" if cycles >= LONG_RUN else "-O0", models, waves=waves)
             write_atomic(digest, state.hexdigest())
 
-    def run(self, codes: np.ndarray, traffic: Traffic = Traffic(), most_cycles: int = 1 << 40) -> Run:
-        """The outputs for input integers (N, *shape).
+    def run(
+        self, codes: np.ndarray, traffic: Traffic = Traffic(), most_cycles: int = 1 << 40, vcd: Path | None = None
+    ) -> Run:
+        """The outputs for input integers (N, *shape); the waves go to the file `vcd`, a cycle of 10 ns each.
 
         Raises:
             CheckFailed: the design broke the rules of AXI4-Stream, gave TLAST elsewhere, or had given no output for
@@ -94,6 +111,8 @@ class RtlSimulation:
         reset = -1 if traffic.reset_sample is None else traffic.reset_sample
         numbers = (source.beats, result.beats, len(codes), traffic.seed, traffic.source_stall, traffic.sink_stall)
         argv = [str(self._program.resolve()), given.name, taken.name, *map(str, (*numbers, reset, most_cycles))]
+        if vcd is not None:
+            argv.append(str(vcd.resolve()))
         done = subprocess.run(argv, cwd=self.folder, capture_output=True, text=True, check=False)
         if done.returncode in (3, 4):
             raise CheckFailed(TOP, done.stderr.strip(), "This is a defect of the generator: report it with the model")
@@ -123,19 +142,18 @@ def pack_words(beats: np.ndarray) -> np.ndarray:
     return words
 
 
-def _compile(verilog: Mapping[str, str], folder: Path, level: str) -> None:
+def _compile(sources: Mapping[str, str], folder: Path, level: str, models: Sequence[str], *, waves: bool) -> None:
     compiler = shutil.which("g++")
     if compiler is None:
         raise MissingTool("g++", "not found", "Install a C++ compiler: apt install g++")
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in verilog.items():
+    for name, text in sources.items():
         (folder / name).write_text(text, encoding="utf-8")
-    commands = [f"read_verilog {name}" for name in verilog]
-    run_yosys([*commands, f"hierarchy -check -top {TOP}", *_CXXRTL], folder, "cxxrtl.log")
-    import pyosys
-
-    runtime = Path(pyosys.__file__).parent / "share" / "include" / "backends" / "cxxrtl" / "runtime"
-    argv = [compiler, "-std=c++14", level, f"-I{runtime}", "-I.", str(BENCH.resolve()), "-o", _PROGRAM]
+    commands = [f"{_READ[Path(name).suffix]} {name}" for name in sources]
+    commands += [*models, f"hierarchy -check -top {TOP}", *(_WITH_NAMES if waves else _FAST)]
+    run_yosys(commands, folder, "cxxrtl.log")
+    flags = ["-std=c++14", level, f"-I{find_yosys().cxxrtl}", "-I.", *(["-DWAVES"] if waves else [])]
+    argv = [compiler, *flags, str(BENCH.resolve()), "-o", _PROGRAM]
     done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
     write_atomic(folder / "compile.log", done.stdout + done.stderr)
     if done.returncode != 0:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
 
+import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
@@ -44,6 +45,18 @@ class Stage(wiring.Component):
     def __init__(self, source: Beat, result: Beat) -> None:
         self.source, self.result = source, result
         super().__init__({"i": In(source.signature), "o": Out(result.signature)})
+
+    def needed(self, beats: int) -> np.ndarray:
+        """Of a sample that comes in `beats`: for each beat that leaves, how many of them must have come before it.
+
+        Given those, and a reader, the beat leaves, whatever comes or does not come behind them.
+        """
+        return np.arange(1, beats + 1)
+
+
+def after_each(count: int, leaving: int, beats: int) -> np.ndarray:
+    """`Stage.needed` of a stage from which so many beats leave after each `count` that have come."""
+    return np.repeat(np.arange(count, beats + 1, count), leaving)
 
 
 class Fifo(Stage):
@@ -92,6 +105,9 @@ class Narrow(Stage):
         super().__init__(source, Beat(lanes, source.bits))
         self.pieces, self.beats = source.lanes // lanes, total // lanes
 
+    def needed(self, beats: int) -> np.ndarray:
+        return np.arange(self.beats) // self.pieces + 1
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         held = Signal(self.source.width)
@@ -129,6 +145,10 @@ class Widen(Stage):
             raise ValueError(f"beats of {source.lanes} do not make up {lanes} lanes and samples of {total}")
         super().__init__(source, Beat(lanes, source.bits))
         self.pieces, self.beats = lanes // source.lanes, total // source.lanes
+
+    def needed(self, beats: int) -> np.ndarray:
+        whole = np.arange(self.pieces, self.beats + self.pieces, self.pieces)
+        return np.minimum(whole, self.beats)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -175,6 +195,25 @@ class Slots(Stage):
         return m
 
 
+class Whole(Stage):
+    """Beats that carry a whole sample of `total` elements each: those after them are dropped, or zeros. No delay."""
+
+    def __init__(self, source: Beat, lanes: int, total: int) -> None:
+        if min(source.lanes, lanes) < total:
+            raise ValueError(f"beats of {source.lanes} or {lanes} do not carry samples of {total}")
+        super().__init__(source, Beat(lanes, source.bits))
+        self.total = total
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += [
+            self.o.payload.eq(self.i.payload[: self.total * self.source.bits]),
+            self.o.valid.eq(self.i.valid),
+            self.i.ready.eq(self.o.ready),
+        ]
+        return m
+
+
 class Fork(wiring.Component):
     """Each beat of `i` to every one of `o_0`, `o_1` ..., to each as soon as it is ready. No delay, interval 1."""
 
@@ -206,6 +245,10 @@ def repack(source: Beat, lanes: int, total: int) -> list[Stage]:
     """
     if source.lanes == lanes:
         return []
+    if source.lanes > total:
+        return [Whole(source, total, total), *repack(Beat(total, source.bits), lanes, total)]
+    if lanes > total:
+        return [*repack(source, total, total), Whole(Beat(total, source.bits), lanes, total)]
     whole = total % source.lanes == 0 and total % lanes == 0
     if lanes % source.lanes == 0 and total % source.lanes == 0:
         return [Widen(source, lanes, total)]
@@ -227,6 +270,12 @@ class Chain(Stage):
             raise ValueError("a chain needs a stage")
         super().__init__(stages[0][1].source, stages[-1][1].result)
         self.stages = tuple(stages)
+
+    def needed(self, beats: int) -> np.ndarray:
+        found = np.arange(1, beats + 1)
+        for _, stage in self.stages:
+            found = np.append(0, found)[stage.needed(len(found))]
+        return found
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -1,7 +1,7 @@
 """Thresholds: output = offset + step × #{levels that sign × x reaches}, with levels and signs per channel.
 
-Two forms: `Comparators` has one for each level and lane and takes a beat each cycle; `Search` finds the count bit by
-bit with one comparator a lane, for beats that come rarely.
+Two forms: `comparators`, one for each level and lane, take a beat each cycle; `Search` finds the count bit by bit with
+one comparator a lane, for beats that come rarely.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.ops import Threshold
 from fpgaflow.ir.types import FixedType, type_for
 from fpgaflow.targets.rtl.cast import number
-from fpgaflow.targets.rtl.rom import Walk, channel_walk, packed, read_rom, tree_sum
+from fpgaflow.targets.rtl.rom import Walk, channel_walk, packed, tree_sum
 from fpgaflow.targets.rtl.stream import Beat, Stage
+from fpgaflow.targets.rtl.varying import Places, Varying
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,12 @@ class Levels:
     def shape(self) -> Shape:
         return Shape(self.type_.width, self.type_.signed)
 
-    @property
-    def flips(self) -> bool:
-        return bool((self.signs < 0).any())
+    def signed(self, x: Value, negate: Value) -> Value:
+        """sign × x."""
+        return Mux(negate, -x, x) if (self.signs < 0).any() else x
+
+    def output(self, count: Value) -> Value:
+        return Const(self.offset) + count * self.step
 
 
 def levels_of(op: Threshold, graph: Graph) -> Levels:
@@ -57,57 +61,30 @@ def levels_of(op: Threshold, graph: Graph) -> Levels:
     return Levels(clamped.reshape(rows.shape), signs, type_for(low, high + 1, 0), high + 1, op.step, op.offset)
 
 
-class _Thresholds(Stage):
-    """`walk` gives each lane's channel; where all channels are alike, it has one beat."""
+def comparators(lanes: int, source: FixedType, result: FixedType, levels: Levels, walk: Walk) -> Varying:
+    """A comparator for each level and lane. Latency 2, interval 1."""
+    bits, count = levels.type_.width, levels.rows.shape[1]
+    words = [
+        packed(row, bits) | int(sign < 0) << bits * count for row, sign in zip(levels.rows, levels.signs, strict=True)
+    ]
+
+    def quantised(x: Value, word: Value) -> Value:
+        known = Beat(count, bits).split(word)
+        value = levels.signed(x, word[-1])
+        return levels.output(tree_sum([value >= number(level, levels.type_) for level in known]))
+
+    return Varying(source, result, lanes, Places(tuple(words), bits * count + 1, walk), quantised)
+
+
+class Search(Stage):
+    """Binary search, all lanes at once: with n bits of count, latency and interval are n + 1.
+
+    `walk` gives each lane's channel; where all channels are alike, it has one beat.
+    """
 
     def __init__(self, lanes: int, source: FixedType, result: FixedType, levels: Levels, walk: Walk) -> None:
         super().__init__(Beat(lanes, source.width), Beat(lanes, result.width))
         self.type, self.levels, self.walk = source, levels, walk
-
-    def signed_input(self, m: Module, lane: int, element: Value, flip: Value) -> Value:
-        """sign × x of one lane."""
-        x = Signal(self.levels.shape, name=f"x_{lane}")
-        plain = number(element, self.type)
-        m.d.comb += x.eq(Mux(flip, -plain, plain) if self.levels.flips else plain)
-        return x
-
-    def level(self, bits: Value) -> Value:
-        return number(bits, self.levels.type_)
-
-    def output(self, count: Value) -> Value:
-        return Const(self.levels.offset) + count * self.levels.step
-
-
-class Comparators(_Thresholds):
-    """A comparator for each level and lane. Latency 2, interval 1."""
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        bits, count = self.levels.type_.width, self.levels.rows.shape[1]
-        entry = Beat(self.source.lanes, count * bits + 1)  # of one lane: its levels, then whether to negate
-        held = Signal(self.source.width)
-        filled = Signal()
-        m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
-        address = self.walk.address(m, self.i.ready & self.i.valid)
-        words = [packed([self._entry(c, bits) for c in beat], entry.bits) for beat in self.walk.beats]
-        known = entry.split(read_rom(m, "levels", words, entry.width, address, self.i.ready))
-        with m.If(self.i.ready):
-            m.d.sync += [held.eq(self.i.payload), filled.eq(self.i.valid), self.o.valid.eq(filled)]
-        parts = zip(self.result.split(self.o.payload), self.source.split(held), known, strict=True)
-        for lane, (out, element, own) in enumerate(parts):
-            x = self.signed_input(m, lane, element, own[-1])
-            reached = [x >= self.level(own[bits * n : bits * (n + 1)]) for n in range(count)]
-            with m.If(self.i.ready):
-                m.d.sync += out.eq(self.output(tree_sum(reached)))
-        return m
-
-    def _entry(self, channel: int, bits: int) -> int:
-        negate = int(self.levels.signs[channel] < 0) << (self.levels.rows.shape[1] * bits)
-        return packed(self.levels.rows[channel], bits) | negate
-
-
-class Search(_Thresholds):
-    """Binary search, all lanes at once: with n bits of count, latency and interval are n + 1."""
 
     @property
     def count_bits(self) -> int:
@@ -136,15 +113,16 @@ class Search(_Thresholds):
             table = Memory(shape=unsigned(self.levels.type_.width + 1), depth=self._depth, init=self._table(lane))
             m.submodules[f"levels_{lane}"] = table
             port = table.read_port(domain="comb")
-            x = self.signed_input(m, lane, element, port.data[-1])
+            x = Signal(self.levels.shape, name=f"x_{lane}")
             m.d.comb += [
+                x.eq(self.levels.signed(number(element, self.type), port.data[-1])),
                 probe.eq(count | tried),
                 port.addr.eq(Cat(probe, entry)),
-                out.eq(self.output(count)),
+                out.eq(self.levels.output(count)),
             ]
             with m.If(accept):
                 m.d.sync += count.eq(0)
-            with m.Elif(busy & (x >= self.level(port.data[:-1]))):
+            with m.Elif(busy & (x >= number(port.data[:-1], self.levels.type_))):
                 m.d.sync += count.eq(probe)
         return m
 

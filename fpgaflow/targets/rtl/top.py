@@ -1,14 +1,11 @@
 """`fpgaflow_top`, the contract of docs/design.md: layers between two AXI4-Streams, `aresetn` low and synchronous.
 
-A tensor with several readers is forked, and each branch has a FIFO for a whole sample. That excludes deadlock: no layer
-needs an element of the next sample to finish this one, and what a fork has yet to deliver of a sample, for the slowest
-of its branches, always fits into the FIFOs of the others.
+A tensor with several readers is forked, and each branch begins with a FIFO; `depths.py` says how deep it has to be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
 from typing import Any
 
 from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, ResetSignal
@@ -18,7 +15,7 @@ from amaranth.lib.wiring import In, Out
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.ops import Op
 from fpgaflow.targets.interface import Interface
-from fpgaflow.targets.rtl.layers import Join, Layer
+from fpgaflow.targets.rtl.layers import Layer, ports_of
 from fpgaflow.targets.rtl.rom import count_up
 from fpgaflow.targets.rtl.stream import Beat, Fifo, Fork, Slots, Stage, repack
 
@@ -27,12 +24,21 @@ _Stream = Any  # an interface with payload, valid and ready
 
 
 class Top(wiring.Component):
-    """The layers by op name, instances of `modules`; ops without a layer pass their input on."""
+    """The layers by op name, instances of `modules`; ops without a layer pass their input on.
+
+    `depths` are those of the branches of each tensor that has several readers.
+    """
 
     def __init__(
-        self, graph: Graph, interface: Interface, layers: Mapping[str, Layer], modules: Mapping[str, str]
+        self,
+        graph: Graph,
+        interface: Interface,
+        layers: Mapping[str, Layer],
+        modules: Mapping[str, str],
+        depths: Mapping[str, tuple[int, ...]],
     ) -> None:
         self.graph, self.interface, self.layers, self.modules = graph, interface, layers, modules
+        self.depths = depths
         super().__init__(
             {
                 "aclk": In(1),
@@ -54,37 +60,29 @@ class Top(wiring.Component):
         domain.clk = self.aclk
         m.d.comb += ResetSignal().eq(~self.aresetn)
         source, result = self.graph.inputs[0].tensor, self.graph.outputs[0].tensor
-        readers = self._readers()
-        waiting = {source: self._branches(m, source, self._entry(m), readers[source])}
+        entry = self._entry(m)
+        waiting = {source: self._branches(m, source, entry, self._beat(entry, source))}
         for op in self.graph.ops:
             if op.name not in self.layers:
                 waiting[op.output] = waiting[op.inputs[0]]
                 continue
-            given = self._instance(m, op, [waiting[name].pop() for name in op.inputs])
-            waiting[op.output] = self._branches(m, op.output, given, readers[op.output])
-        self._exit(m, waiting[result].pop())
+            given = self._instance(m, op, [waiting[name].pop(0) for name in op.inputs])
+            beat = self.layers[op.name].result
+            waiting[op.output] = self._branches(m, op.output, given, beat)
+        self._exit(m, waiting[result].pop(0))
         return m
 
-    def _readers(self) -> dict[str, int]:
-        """How many streams of each tensor are read, by layers, by the output, or under another shape."""
-        readers = dict.fromkeys(self.graph.tensors, 0)
-        readers[self.graph.outputs[0].tensor] += 1
-        for op in reversed(self.graph.ops):
-            for name in op.inputs:
-                readers[name] += 1 if op.name in self.layers else readers[op.output]
-        return readers
-
-    def _branches(self, m: Module, tensor: str, stream: _Stream, count: int) -> list[_Stream]:
-        """One stream for each reader of a tensor."""
-        if count == 1:
+    def _branches(self, m: Module, tensor: str, stream: _Stream, beat: Beat) -> list[_Stream]:
+        """One stream for each reader of a tensor, in the order in which they read."""
+        if tensor not in self.depths:
             return [stream]
-        beat = self._beat(stream, tensor)
+        count = len(self.depths[tensor])
         name = "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in tensor)
         m.submodules[f"fork_{name}"] = fork = Fork(beat, count)
         link(m, stream, fork.i)
         branches = []
-        for number in range(count):
-            fifo = Fifo(beat, -(-prod(self.graph.tensors[tensor].shape) // beat.lanes) + 2)
+        for number, depth in enumerate(self.depths[tensor]):
+            fifo = Fifo(beat, depth)
             m.submodules[f"branch_{name}_{number}"] = fifo
             link(m, getattr(fork, f"o_{number}"), fifo.i)
             branches.append(fifo.o)
@@ -97,7 +95,6 @@ class Top(wiring.Component):
     def _instance(self, m: Module, op: Op, inputs: list[_Stream]) -> _Stream:
         """The layer of an op with its inputs; gives its output."""
         layer = self.layers[op.name]
-        names = ["i_0", "i_1"] if isinstance(layer, Join) else ["i"]
         out = layer.result.signature.create(path=(self.modules[op.name],))
         ports: dict[str, Any] = {
             "i_clk": ClockSignal(),
@@ -106,7 +103,7 @@ class Top(wiring.Component):
             "o_o__valid": out.valid,
             "i_o__ready": out.ready,
         }
-        for name, stream in zip(names, inputs, strict=True):
+        for name, stream in zip(ports_of(layer), inputs, strict=True):
             ports |= {
                 f"i_{name}__payload": stream.payload,
                 f"i_{name}__valid": stream.valid,

@@ -6,9 +6,11 @@ together, shift registers its columns; a window leaves as one beat when its last
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib.memory import Memory
 
@@ -48,6 +50,38 @@ class Geometry:
         """Each window is one pixel, and every pixel a window."""
         return self.kernel == self.strides == (1, 1) and not any(map(any, self.padding))
 
+    def idle(self, slices: int, ahead: float) -> int:
+        """Cycles of a sample in which no window comes, and what reads them has run out of work.
+
+        A pixel comes in `slices` cycles; the reader has windows for `ahead` cycles in front of it. The longest gap is
+        before the first window, others before each further row of windows.
+        """
+        rows = (self.padded[0] - self.span[0]) // self.strides[0] + 1
+        gap = (self.strides[0] - 1) * self.padded[1] + self.span[1] - 1
+        first = (self.span[0] - 1) * self.padded[1] + self.span[1] - 1
+        return math.ceil(max(0, first * slices - ahead) + (rows - 1) * max(0, gap * slices - ahead))
+
+    def last_pixels(self, slices: int) -> np.ndarray:
+        """For each window and slice of its channels: how many slices of pixels have come with its last one.
+
+        Those of the image alone: the padding costs none.
+        """
+        steps = [
+            np.arange(span - 1, padded, stride)  # the last row or column of each window, padding included
+            for span, padded, stride in zip(self.span, self.padded, self.strides, strict=True)
+        ]
+        before = [place - pads[0] for place, pads in zip(steps, self.padding, strict=True)]
+        rows, columns = (np.clip(place, 0, size) for place, size in zip(before, self.image, strict=True))
+        inside = [(place >= 0) & (place < size) for place, size in zip(before, self.image, strict=True)]
+        pixels = rows[:, None] * self.image[1] + np.where(inside[0][:, None], columns, 0)
+        own = inside[0][:, None] & inside[1]
+        return (pixels[..., None] * slices + own[..., None] * np.arange(1, slices + 1)).ravel()
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether windows share pixels."""
+        return any(span > stride for span, stride in zip(self.span, self.strides, strict=True))
+
 
 def geometry(
     shape: tuple[int, ...],
@@ -82,6 +116,9 @@ class Window(Stage):
             raise ValueError(f"{lanes} lanes in {groups} groups do not fold {geometry.channels} channels")
         super().__init__(Beat(lanes, bits), Beat(lanes * prod(geometry.kernel), bits))
         self.geometry, self.groups, self.slices = geometry, groups, geometry.channels // lanes
+
+    def needed(self, beats: int) -> np.ndarray:
+        return self.geometry.last_pixels(self.slices)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 
 import numpy as np
 from amaranth.hdl import Elaboratable
 from amaranth.sim import Simulator
 
-from fpgaflow.ir.graph import Graph
+from fpgaflow.ir.graph import Graph, Input, Output, constant_names
+from fpgaflow.ir.types import Overflow, Rounding
 from fpgaflow.sim.reference import ReferenceRunner
-from fpgaflow.targets.rtl.folding import Folding, fold_for
+from fpgaflow.targets.rtl.folding import Fold, Folding, fold_for
 from fpgaflow.targets.rtl.generate import generate
+from fpgaflow.targets.rtl.layers import Layer, layer_of, ports_of
 from fpgaflow.targets.rtl.rom import packed
 from fpgaflow.targets.rtl.simulate import RtlSimulation, Run, Traffic
 from fpgaflow.targets.rtl.stream import Beat, Stage
+from tests.graphs import random_inputs
 from tests.targets.hls.hls_graphs import integers
 
 STALLED = (Traffic(2, 30, 40), Traffic(3, 0, 80), Traffic(4, 80, 0), Traffic(5, 20, 20, reset_sample=1))
@@ -59,7 +64,10 @@ def run_streams(
                     await ctx.tick()
                 ctx.set(stream.payload, payload)
                 ctx.set(stream.valid, 1)
-                await ctx.tick().until(stream.ready)
+                taken = False
+                while not taken:
+                    assert cycle < most, "no more input is taken"
+                    _, _, taken = await ctx.tick().sample(stream.ready)
                 ctx.set(stream.valid, 0)
 
         return bench
@@ -90,7 +98,7 @@ def run_streams(
     simulator.add_clock(1e-6)
     simulator.add_process(clock)
     for stream, payloads in inputs:
-        simulator.add_testbench(source(stream, payloads), background=True)
+        simulator.add_testbench(source(stream, payloads))
     for number, (stream, count) in enumerate(outputs):
         simulator.add_testbench(sink(stream, number, count))
     simulator.run()
@@ -101,6 +109,52 @@ def run_stage(stage: Stage, payloads: Sequence[int], count: int, seed: int = 0, 
     return run_streams(stage, [(stage.i, payloads)], [(stage.o, count)], seed, stall)[0][0]
 
 
+def assert_layer(
+    graph: Graph, fold: Fold, lanes: Sequence[int] = (1,), interval: int = 1, samples: int = 3, seed: int = 0
+) -> Layer:
+    """The layer of a graph's only op gives its kernel's integers; its inputs come in beats of so many lanes."""
+    (op,) = graph.ops
+    given = random_inputs(graph, seed, samples)
+    beats = [Beat(count, graph.type_of(name).width) for name, count in zip(op.inputs, lanes, strict=False)]
+    beats += [Beat(1, graph.type_of(name).width) for name in op.inputs[len(beats) :]]
+    layer = layer_of(op, graph, fold, beats, interval)
+    inputs = [
+        (getattr(layer, port), [p for sample in given[name] for p in as_beats(sample.ravel().tolist(), beat)])
+        for port, name, beat in zip(ports_of(layer), op.inputs, beats, strict=True)
+    ]
+    total, result = prod(graph.tensors[op.output].shape), graph.type_of(op.output)
+    assert total % layer.result.lanes == 0
+    ((found,), _) = run_streams(layer, inputs, [(layer.o, samples * total // layer.result.lanes)], seed, 0.3)
+    want = [int(value) & ((1 << result.width) - 1) for value in _wanted(graph, given).ravel()]
+    assert elements_of(found, layer.result) == want
+    return layer
+
+
+def assert_op(graph: Graph, interval: int, samples: int = 3, seed: int = 0) -> Fold:
+    """As `assert_layer`, folded for an interval."""
+    fold = fold_for(graph, interval).folds[graph.ops[0].name]
+    assert_layer(graph, fold, interval=interval, samples=samples, seed=seed)
+    return fold
+
+
+def single_ops(graph: Graph) -> Iterator[Graph]:
+    """A graph of each op alone, its inputs of the same types as in the whole."""
+    for op in graph.ops:
+        names = tuple(dict.fromkeys(op.inputs))
+        types = [(name, graph.type_of(name)) for name in names]
+        one = Fraction(1)
+        inputs = [Input(n, n, one, Fraction(0), Rounding.TRN, Overflow.WRAP, t.low, t.high) for n, t in types]
+        tensors = {name: graph.tensors[name] for name in (*names, op.output)}
+        constants = {name: graph.constants[name] for name in constant_names(op)}
+        output = Output(op.output, "y", (one,), (Fraction(0),), 0)
+        yield Graph(op.name, tuple(inputs), (output,), (op,), tensors, constants)
+
+
+def _wanted(graph: Graph, given: Mapping[str, np.ndarray]) -> np.ndarray:
+    result = graph.outputs[0].tensor
+    return ReferenceRunner(graph)(given, [result])[result]
+
+
 def inputs_of(graph: Graph, samples: int, seed: int = 0) -> np.ndarray:
     port = graph.inputs[0]
     shape = (samples, *graph.tensors[port.tensor].shape)
@@ -108,8 +162,7 @@ def inputs_of(graph: Graph, samples: int, seed: int = 0) -> np.ndarray:
 
 
 def expected(graph: Graph, codes: np.ndarray) -> np.ndarray:
-    result = graph.outputs[0].tensor
-    return ReferenceRunner(graph)({graph.inputs[0].tensor: codes}, [result])[result]
+    return _wanted(graph, {graph.inputs[0].tensor: codes})
 
 
 @lru_cache(maxsize=1)
@@ -117,15 +170,15 @@ def _compiled_in() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="fpgaflow-rtl-tests-")
 
 
-def compiled(graph: Graph, folding: Folding, name: str) -> RtlSimulation:
-    design = generate(graph, folding)
-    return RtlSimulation(design.verilog(), design.interface, Path(_compiled_in().name) / name)
+def compiled(graph: Graph, folding: Folding, name: str, samples: int = 200) -> RtlSimulation:
+    design, cycles = generate(graph, folding), 5 * samples * folding.interval
+    return RtlSimulation(design.verilog(), design.interface, Path(_compiled_in().name) / name, cycles)
 
 
 def assert_exact(graph: Graph, interval: int, name: str, samples: int = 12) -> Run:
     """The design gives the simulator's bits, however its streams stall and across a reset; the run without stalls."""
     codes, folding = inputs_of(graph, samples), fold_for(graph, interval)
-    simulation, want = compiled(graph, folding, name), expected(graph, inputs_of(graph, samples))
+    simulation, want = compiled(graph, folding, name, samples), expected(graph, inputs_of(graph, samples))
     most = 50 * (samples + 5) * folding.interval + 20_000
     for traffic in (*STALLED, Traffic()):
         run = simulation.run(codes, traffic, most)
