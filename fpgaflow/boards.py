@@ -48,10 +48,18 @@ class Toolchain(StrEnum):
     NEXTPNR_ECP5 = "nextpnr-ecp5"
     NEXTPNR_GOWIN = "nextpnr-gowin"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether this is free software from the Verilog to the bitstream."""
+        return self in (Toolchain.NEXTPNR_ICE40, Toolchain.NEXTPNR_ECP5, Toolchain.NEXTPNR_GOWIN)
+
 
 @dataclass(frozen=True)
 class Resources:
-    """What the whole device has; `bram36` in blocks of 36 kbit, `uram` in blocks of 288 kbit."""
+    """What the whole device has; `bram36` in blocks of 36 kbit, `uram` in blocks of 288 kbit.
+
+    `ram_blocks` counts block RAMs of the part's own size, where that is not 36 kbit.
+    """
 
     lut: int
     ff: int
@@ -59,6 +67,7 @@ class Resources:
     bram36: int
     uram: int
     source: str
+    ram_blocks: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,21 @@ class Clock:
     ps_reference_mhz: float | None = None
     pl_mhz: float | None = None
     pl_pin: str | None = None
+    resource: str | None = None  # Amaranth's name of the oscillator, where it is not the platform's default clock
+
+
+@dataclass(frozen=True)
+class Uart:
+    """How an open board talks to a host: 8N1. The pins are given where Amaranth's platform has no UART.
+
+    `baud` divides every clock that the design may get; `high` is a pin to hold high, which would disturb otherwise.
+    """
+
+    baud: int
+    source: str
+    rx: str | None = None
+    tx: str | None = None
+    high: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +109,11 @@ class Board:
     clock: Clock
     board_part: str | None = None
     platform: str | None = None
+    amaranth: str | None = None  # module.Class of amaranth_boards
+    uart: Uart | None = None
 
+
+MIN_DIVISOR = 4  # clocks of a UART's bit that leave its middle to be found
 
 # These strings end up in Tcl scripts and file names, so their alphabet is closed.
 _PATTERNS = {
@@ -94,6 +122,11 @@ _PATTERNS = {
     "board_part": re.compile(r"[A-Za-z0-9_.-]+(:[A-Za-z0-9_.-]+){3}"),
     "platform": re.compile(r"[A-Za-z0-9_.-]+"),
     "pl_pin": re.compile(r"[A-Z0-9]+"),
+    "rx": re.compile(r"[A-Z0-9]+"),
+    "tx": re.compile(r"[A-Z0-9]+"),
+    "high": re.compile(r"[A-Z0-9]+"),
+    "resource": re.compile(r"[a-z0-9_]+"),
+    "amaranth": re.compile(r"[a-z0-9_]+\.[A-Za-z0-9_]+"),
 }
 
 
@@ -136,7 +169,25 @@ def _read(path: Path) -> Board:
         raise BadInput(f"{path}: platform", found, "Give the Vitis platform for 'xrt', and only for it")
     if (board.clock.pl_mhz is None) != (board.clock.pl_pin is None):
         raise BadInput(f"{path}: clock", "has only one of pl_mhz and pl_pin", "Give both or neither")
+    if board.toolchain.is_open:
+        _check_open(board, path)
     return board
+
+
+def _check_open(board: Board, path: Path) -> None:
+    """What the open flow needs to know of a board."""
+    if board.amaranth is None or board.uart is None or board.clock.pl_mhz is None:
+        missing = [name for name, value in (("amaranth", board.amaranth), ("uart", board.uart)) if value is None]
+        where = ", ".join(missing) or "clock.pl_mhz"
+        raise BadInput(f"{path}: {where}", "is missing", f"'{board.toolchain}' needs it: see boards/README.md")
+    if board.interface is not Interface.UART:
+        raise BadInput(f"{path}: interface", f"is '{board.interface}'", f"With '{board.toolchain}', use 'uart'")
+    if (board.uart.rx is None) != (board.uart.tx is None):
+        raise BadInput(f"{path}: uart", "has only one of rx and tx", "Give both or neither")
+    for mhz in (board.clock.pl_mhz, board.clock.design_mhz):
+        if not board.uart.baud or (mhz * 1e6) % board.uart.baud or mhz * 1e6 < MIN_DIVISOR * board.uart.baud:
+            found = f"does not divide the clock of {mhz:g} MHz by {MIN_DIVISOR} or more"
+            raise BadInput(f"{path}: uart.baud", found, "Give one that does")
 
 
 def _build(kind: type[_Record], table: dict[str, Any], file: str, prefix: str) -> _Record:

@@ -38,18 +38,10 @@ def write(folder: Path, text: str, name: str = "mine.toml") -> str:
 
 def test_bundled_boards() -> None:
     boards = list_boards()
-    assert [board.name for board in boards] == [
-        "alveo-u250",
-        "alveo-u55c",
-        "arty-a7-100t",
-        "arty-z7-20",
-        "kv260",
-        "pynq-z1",
-        "pynq-z2",
-        "ultra96-v2",
-        "zcu102",
-        "zcu104",
-    ]
+    names = [board.name for board in boards]
+    vendors = "alveo-u200 alveo-u250 alveo-u280 alveo-u50 alveo-u55c arty-a7-100t arty-a7-35t arty-z7-10 arty-z7-20"
+    vendors += " cora-z7-07s cora-z7-10 ebaz4205 kv260 nexys-a7-100t pynq-z1 pynq-z2 rfsoc4x2 ultra96-v2 zcu102 zcu104"
+    assert names == sorted(names) and set(names) >= {*vendors.split(), "zedboard"}
     assert all(load_board(board.name) == board for board in boards)
 
 
@@ -62,6 +54,13 @@ def test_bundled_boards() -> None:
         ("zcu102", "xczu9eg-ffvb1156-2-e", (274_080, 548_160, 2_520, 912, 0)),
         ("zcu104", "xczu7ev-ffvc1156-2-e", (230_400, 460_800, 1_728, 312, 96)),
         ("kv260", "xck26-sfvc784-2LV-c", (117_120, 234_240, 1_248, 144, 64)),
+        ("zedboard", "xc7z020clg484-1", (53_200, 106_400, 220, 140, 0)),
+        ("cora-z7-07s", "xc7z007sclg400-1", (14_400, 28_800, 66, 50, 0)),
+        ("ebaz4205", "xc7z010clg400-1", (17_600, 35_200, 80, 60, 0)),
+        ("arty-a7-35t", "xc7a35ticsg324-1L", (20_800, 41_600, 90, 50, 0)),
+        ("rfsoc4x2", "xczu48dr-ffvg1517-2-e", (425_280, 850_560, 4_272, 1_080, 80)),
+        ("alveo-u50", "xcu50-fsvh2104-2-e", (871_680, 1_743_360, 5_952, 1_344, 640)),
+        ("alveo-u200", "xcu200-fsgd2104-2-e", (1_182_240, 2_364_480, 6_840, 2_160, 960)),
         ("alveo-u250", "xcu250-figd2104-2L-e", (1_728_000, 3_456_000, 12_288, 2_688, 1_280)),
     ],
 )
@@ -133,3 +132,81 @@ def test_hostile_files(tmp_path: Path, content: bytes) -> None:
 def test_absent_file(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot be read"):
         load_board(str(tmp_path / "absent.toml"))
+
+
+OPEN = """
+name = "mine"
+title = "My board"
+vendor = "Me"
+part = "iCE40UP5K-SG48"
+family = "ice40"
+interface = "uart"
+toolchain = "nextpnr-ice40"
+amaranth = "icebreaker.ICEBreakerPlatform"
+
+[resources]
+lut = 5_280
+ff = 5_280
+dsp = 8
+bram36 = 3
+uram = 0
+ram_blocks = 30
+source = "data sheet"
+
+[clock]
+design_mhz = 24
+pl_mhz = 12
+pl_pin = "35"
+source = "schematic"
+
+[uart]
+baud = 1_000_000
+rx = "6"
+tx = "9"
+source = "schematic"
+"""
+
+
+def test_an_open_board(tmp_path: Path) -> None:
+    board = load_board(write(tmp_path, OPEN))
+    assert board.toolchain.is_open and board.uart is not None
+    assert (board.uart.baud, board.uart.rx, board.resources.ram_blocks) == (1_000_000, "6", 30)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('amaranth = "icebreaker.ICEBreakerPlatform"', "", r"amaranth: is missing.*'nextpnr-ice40' needs it"),
+        ('"icebreaker.ICEBreakerPlatform"', '"os.system(1)"', r"amaranth: is 'os\.system\(1\)'\. Match"),
+        ('[uart]\nbaud = 1_000_000\nrx = "6"\ntx = "9"\nsource = "schematic"', "", r"uart: is missing"),
+        ('pl_mhz = 12\npl_pin = "35"', "", r"clock\.pl_mhz: is missing"),
+        ("baud = 1_000_000", "baud = 0", r"uart\.baud: does not divide the clock of 12 MHz"),
+        ("baud = 1_000_000", "baud = 115_200", r"uart\.baud: does not divide the clock of 12 MHz"),
+        ("baud = 1_000_000", "baud = 12_000_000", r"uart\.baud: does not divide the clock of 12 MHz by 4 or more"),
+        ('rx = "6"\n', "", r"uart: has only one of rx and tx"),
+        (
+            'interface = "uart"',
+            'interface = "axi-lite"',
+            r"interface: is 'axi-lite'\. With 'nextpnr-ice40', use 'uart'",
+        ),
+    ],
+)
+def test_every_mistake_of_an_open_board_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in OPEN
+    with pytest.raises(BadInput, match=r"mine\.toml: " + message):
+        load_board(write(tmp_path, OPEN.replace(old, new)))
+
+
+# LUT, FF, DSP, blocks of RAM of the vendors' data sheets.
+@pytest.mark.parametrize(
+    ("name", "totals"),
+    [
+        ("icebreaker", (5_280, 5_280, 8, 30)),
+        ("ulx3s-85f", (83_640, 83_640, 156, 208)),
+        ("orangecrab", (24_288, 24_288, 28, 56)),
+        ("tang-nano-9k", (8_640, 6_480, 20, 26)),
+    ],
+)
+def test_totals_of_open_parts(name: str, totals: tuple[int, ...]) -> None:
+    have = load_board(name).resources
+    assert (have.lut, have.ff, have.dsp, have.ram_blocks) == totals

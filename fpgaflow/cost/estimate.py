@@ -1,4 +1,6 @@
-"""First-order estimates of what an hls4ml design takes, before any synthesis. Every figure made here says "estimated".
+"""First-order estimates of single layers, before any synthesis, from first principles alone.
+
+The RTL flow counts by them; the HLS flow by `hls_design.py`, which takes from here what no report calibrates.
 
 The model, per dense or conv layer with M = taps × filters / reuse factor multipliers of a-bit inputs and w-bit weights:
 
@@ -9,10 +11,10 @@ The model, per dense or conv layer with M = taps × filters / reuse factor multi
   512 × 72 (AMD UG473, table 1-2); up to 1 kbit stays in LUTs, 64 bits each (UG474, "Distributed RAM").
 - Line buffers of a convolution hold (kernel rows - 1) image rows.
 - Registers: one of the accumulator's width for each multiplier, and one of each operand.
-- The other layers are counted in `estimate_layers.py` by the same rules.
+- The other layers are counted in `layers.py` by the same rules.
 
 Cycles follow hls4ml's loops (nnet_utils): io_stream takes one pixel at a time and computes `reuse factor` cycles for
-each window; a dense layer reads its packets, then computes. Calibration against real reports is not part of this model.
+each window; a dense layer reads its packets, then computes.
 """
 
 from __future__ import annotations

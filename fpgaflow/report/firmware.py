@@ -11,7 +11,7 @@ from typing import Any
 from fpgaflow.boards import Board
 from fpgaflow.errors import BadInput, ToolFailed
 from fpgaflow.report.parse import parse_report
-from fpgaflow.report.parse_types import HlsReport, TimingReport, UtilizationReport
+from fpgaflow.report.parse_types import HlsReport, PowerReport, TimingReport, UtilizationReport
 
 RESOURCES = ("lut", "ff", "dsp", "bram36")
 
@@ -37,6 +37,7 @@ class Figures:
     fmax_mhz: Figure
     latency_cycles: Figure
     interval_cycles: Figure
+    power_w: Figure | None = None  # of the whole part, as Vivado estimates it after routing
 
     def as_json(self) -> dict[str, Any]:
         interval = self.interval_cycles
@@ -53,6 +54,7 @@ class Figures:
                 "interval_cycles": interval.as_json(),
                 "samples_per_second": {"value": rate, "source": interval.source},
             },
+            **({} if self.power_w is None else {"power_w": self.power_w.as_json()}),
         }
 
 
@@ -82,7 +84,7 @@ def reported_figures(folder: Path, estimated: Figures) -> Figures:
     figures = estimated
     if (clock := folder / "clock.json").is_file():  # first: it turns the slack into a frequency
         figures = replace(figures, clock_mhz=_actual_mhz(clock))
-    for name in ("csynth.xml", "utilization.rpt", "timing.rpt"):
+    for name in ("csynth.xml", "utilization.rpt", "timing.rpt", "power.rpt"):
         if (folder / name).is_file():
             figures = _with_report(figures, folder / name)
     return figures
@@ -105,6 +107,8 @@ def _with_report(figures: Figures, path: Path) -> Figures:
         case UtilizationReport():
             used = {name: Figure(getattr(report.resources, name).used, "reported") for name in RESOURCES}
             return replace(figures, used=used)
+        case PowerReport():
+            return replace(figures, power_w=Figure(report.total_w, "reported"))
         case TimingReport():
             return replace(figures, fmax_mhz=reported(_fmax(report, figures.clock_mhz), figures.fmax_mhz))
     return figures

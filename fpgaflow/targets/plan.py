@@ -7,10 +7,8 @@ tools, where `sh build.sh` runs it; `targets/run.py` runs it here.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import shlex
-import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 from fpgaflow.errors import BadInput
-from fpgaflow.files import write_atomic
+from fpgaflow.files import write_atomic, zipped
 
 SCRIPT_NAME = "build.sh"
 
@@ -94,15 +92,7 @@ def write(plan: BuildPlan, folder: Path) -> None:
 
 def archive(plan: BuildPlan, path: Path) -> None:
     """Writes the plan as a zip that is the same byte for byte wherever and whenever it is made."""
-    buffer = io.BytesIO()
-    # Stored, not deflated: compressed bytes differ between builds of zlib.
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as bundle:
-        for name, content in sorted(_with_script(plan).items()):
-            entry = zipfile.ZipInfo(name)  # dated 1980-01-01
-            entry.create_system = 3  # Unix, so that the permissions below count
-            entry.external_attr = 0o100644 << 16
-            bundle.writestr(entry, content)
-    write_atomic(path, buffer.getvalue())
+    write_atomic(path, zipped(_with_script(plan)))
 
 
 def script(plan: BuildPlan) -> str:

@@ -1,10 +1,13 @@
 """Compares every output bit of this board with the expected ones, measures speed, and writes board.json.
 
-Run it on the board: `sudo -E python3 selftest.py`. Exits 0 when all bits agree, else 1.
+Run it on the board (PYNQ: `sudo -E python3 selftest.py`; XRT: `python3 selftest.py`), or on the host of a board behind
+a serial port (`python selftest.py --port /dev/ttyUSB0`). Exits 0 when all bits agree, else 1.
 """
 
 from __future__ import annotations
 
+import argparse
+import inspect
 import json
 import os
 import sys
@@ -14,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pynq
 from fpgaflow_driver import HERE, Accelerator
 
 LATENCY_RUNS, BATCH_RUNS = 100, 10
@@ -69,14 +71,18 @@ def _median(run: Callable[[], object], runs: int) -> float:
     return float(np.median(seconds))
 
 
-def main(folder: Path = HERE) -> int:
-    """Runs the self-test of `folder` and writes its board.json; returns the exit status."""
-    with Accelerator(folder) as accelerator, np.load(str(folder / "test_vectors.npz")) as file:
+def main(folder: Path = HERE, **settings: Any) -> int:
+    """Runs the self-test of `folder` and writes its board.json; returns the exit status.
+
+    `settings` are the driver's.
+    """
+    with Accelerator(folder, **settings) as accelerator, np.load(str(folder / "test_vectors.npz")) as file:
         vectors = dict(file)
         result = compare(accelerator, vectors)
         result["passed"] = result["different"] == result["different_inputs"] == 0
-        clock = {"asked": accelerator.bundle["clock_mhz"], "actual": float(pynq.Clocks.fclk0_mhz)}
+        clock = {"asked": accelerator.bundle["clock_mhz"], "actual": accelerator.clock_mhz()}
         report = {**accelerator.bundle, "clock_mhz": clock, "test": result, "speed": measure(accelerator, vectors)}
+        report["repeated"] = accelerator.repeated
     aside = folder / f".board.json.{os.getpid()}"
     aside.write_text(json.dumps(report, indent=2) + "\n")
     os.replace(str(aside), str(folder / "board.json"))  # noqa: PTH105  # Path.replace is the same
@@ -85,5 +91,16 @@ def main(folder: Path = HERE) -> int:
     return 0 if result["passed"] else 1
 
 
+def _settings() -> dict[str, Any]:
+    """What the command line says to the driver."""
+    parser = argparse.ArgumentParser(description="Compares every output bit with the expected ones; writes board.json.")
+    if "port" in inspect.signature(Accelerator).parameters:
+        parser.add_argument("--port", required=True, help="the serial port, e.g. /dev/ttyUSB0")
+    return vars(parser.parse_args())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main(**_settings()))
+    except (OSError, RuntimeError) as error:  # no such port, a board that does not answer, another design on it
+        sys.exit(f"FAIL: {error}")

@@ -61,7 +61,10 @@ def test_every_report(tmp_path: Path) -> None:
         Figure(round(1000 / (1000 / 99.999001 - 0.521), 1), "reported"),
         Figure(17, "reported"),
         Figure(8, "reported"),
+        Figure(31.531, "reported"),
     )
+    assert figures.as_json()["power_w"] == {"value": 31.531, "source": "reported"}
+    assert "power_w" not in ESTIMATED.as_json(), "nothing is estimated"
 
 
 def test_each_figure_has_its_own_source(tmp_path: Path) -> None:
@@ -86,7 +89,6 @@ def test_negative_slack_is_a_slower_clock(tmp_path: Path) -> None:
 
 
 def test_other_files_are_not_read(tmp_path: Path) -> None:
-    (tmp_path / "power.rpt").write_text("no report")
     (tmp_path / "utilization_hierarchical.rpt").write_text("no report")
     assert reported_figures(tmp_path, ESTIMATED) == ESTIMATED
 
@@ -96,6 +98,7 @@ def test_other_files_are_not_read(tmp_path: Path) -> None:
     [
         ("utilization.rpt", "hello"),
         ("timing.rpt", ""),
+        ("power.rpt", "no report"),
         ("csynth.xml", HLS_XML[:200]),
         ("clock.json", "{"),
         ("clock.json", "[]"),

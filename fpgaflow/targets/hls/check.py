@@ -60,7 +60,7 @@ def _linear(op: Linear, graph: Graph, options: HlsOptions) -> Iterator[Finding]:
         if type_ is not None and type_.width > _LITERAL_BITS:
             found = f"{what} of {type_.width} bits: hls4ml writes them as float64 literals"
             yield found, f"Use at most {_LITERAL_BITS} bits"
-    if options.strategy is Strategy.RESOURCE and not _depthwise(op):
+    if options.strategy_of(op) is Strategy.RESOURCE and not _depthwise(op):
         weights = graph.constants[op.weights]
         yield from _reuse(options.reuse(op), prod(weights.shape[:-1]), weights.shape[-1])
 
@@ -91,9 +91,10 @@ def _reuse(reuse: int, n_in: int, n_out: int) -> Iterator[Finding]:
         yield found, f"Choose of {', '.join(map(str, nearest))}"
 
 
-def _window_reuse(reuse: int, taps: int, options: HlsOptions) -> Iterator[Finding]:
+def _window_reuse(op: Op, taps: int, options: HlsOptions) -> Iterator[Finding]:
     # vitis nnet_conv2d_resource.h, nnet_conv1d_resource.h: reads beyond the window, or its assertion fails
-    if options.strategy is Strategy.RESOURCE and options.io_type is IOType.PARALLEL and reuse > taps:
+    reuse = options.reuse(op)
+    if options.strategy_of(op) is Strategy.RESOURCE and options.io_type is IOType.PARALLEL and reuse > taps:
         found = f"reuse factor {reuse} above the {taps} inputs of an output: hls4ml's io_parallel convolves wrongly"
         yield found, f"Choose at most {taps}, or io_stream"
 
@@ -102,7 +103,7 @@ def _dense(op: Dense, graph: Graph, options: HlsOptions) -> Iterator[Finding]:
     yield from _linear(op, graph, options)
     shape = graph.tensors[op.inputs[0]].shape
     if len(shape) > 1:  # a convolution to hls4ml (model/optimizer/passes/multi_dense.py)
-        yield from _window_reuse(options.reuse(op), shape[-1], options)
+        yield from _window_reuse(op, shape[-1], options)
 
 
 def _conv(op: Conv, graph: Graph, options: HlsOptions) -> Iterator[Finding]:
@@ -113,7 +114,7 @@ def _conv(op: Conv, graph: Graph, options: HlsOptions) -> Iterator[Finding]:
         # vivado nnet_sepconv1d_latency.h has the include guard of nnet_sepconv2d_latency.h
         yield "a depthwise 1-D beside a depthwise 2-D layer: hls4ml's headers exclude each other", "Keep one of them"
     if op.groups == 1:
-        yield from _window_reuse(options.reuse(op), prod(graph.constants[op.weights].shape[:-1]), options)
+        yield from _window_reuse(op, prod(graph.constants[op.weights].shape[:-1]), options)
 
 
 def _literals(op: Op, graph: Graph, options: HlsOptions) -> Iterator[Finding]:

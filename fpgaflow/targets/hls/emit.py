@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fpgaflow.boards import Board, Family, Interface
-from fpgaflow.doctor import find_executable
 from fpgaflow.errors import Problem
 from fpgaflow.ir.graph import Graph
 from fpgaflow.targets.hls import firmware
@@ -14,6 +14,7 @@ from fpgaflow.targets.hls.layers import HlsOptions, IOType, Strategy
 from fpgaflow.targets.hls.project import Project, make_project
 from fpgaflow.targets.interface import interface_for
 from fpgaflow.targets.plan import BuildPlan
+from fpgaflow.vendor.tools import frequency_option, hls_tool, version_of
 
 PROJECT = "fpgaflow"
 
@@ -27,14 +28,20 @@ class HlsBuild:
 
 
 def options_for(
-    part: str, reuse_factors: dict[str, int], clock_mhz: float, io_type: IOType, strategy: Strategy
+    part: str,
+    reuse_factors: dict[str, int],
+    clock_mhz: float,
+    io_type: IOType,
+    strategy: Strategy,
+    unrolled: Sequence[str] = (),
 ) -> HlsOptions:
-    """hls4ml's options for a part and a folding."""
+    """hls4ml's options for a part and a folding; `unrolled` are ops whose weights become constants."""
     return HlsOptions(
         part=part,
         io_type=io_type,
         strategy=strategy,
         reuse_factors=reuse_factors,
+        strategies=dict.fromkeys(unrolled, Strategy.LATENCY),
         clock_period_ns=1000 / clock_mhz,
         project_name=PROJECT,
     )
@@ -55,7 +62,9 @@ def emit(graph: Graph, board: Board, options: HlsOptions, vectors: firmware.Vect
     files: firmware.Files = {f"{firmware.HLS_FOLDER}/{name}": text for name, text in project.files.items()}
     if not has_block_design(board):
         return HlsBuild(BuildPlan(files, ()), project)
-    files |= firmware.firmware_files(
+    xrt = board.interface is Interface.XRT
+    make = firmware.kernel_files if xrt else firmware.firmware_files
+    files |= make(
         graph,
         board,
         interface_for(graph),
@@ -64,16 +73,14 @@ def emit(graph: Graph, board: Board, options: HlsOptions, vectors: firmware.Vect
         clock_mhz=clock_mhz,
         vectors=vectors,
     )
-    return HlsBuild(BuildPlan(files, firmware.firmware_commands(hls_tool())), project)
-
-
-def hls_tool() -> firmware.HlsTool:
-    """The HLS program that is here; the older name where neither is."""
-    newer, older = firmware.HlsTool.VITIS_RUN, firmware.HlsTool.VITIS_HLS
-    return newer if find_executable(newer) and not find_executable(older) else older
+    if xrt:
+        commands = firmware.kernel_commands(board, options.project_name, clock_mhz, frequency_option(version_of("v++")))
+    else:
+        commands = firmware.firmware_commands(hls_tool())
+    return HlsBuild(BuildPlan(files, commands), project)
 
 
 def has_block_design(board: Board) -> bool:
     """Whether fpgaflow has the system around the network for this board."""
-    zynq = board.family in (Family.ZYNQ_7000, Family.ZYNQ_ULTRASCALE_PLUS)
-    return zynq and board.board_part is not None and board.interface is Interface.AXI_STREAM_DMA
+    zynq = board.family in (Family.ZYNQ_7000, Family.ZYNQ_ULTRASCALE_PLUS) and board.board_part is not None
+    return board.interface is Interface.XRT or (zynq and board.interface is Interface.AXI_STREAM_DMA)

@@ -1,103 +1,219 @@
-"""Reuse factors for a board: the fastest design that fits, or the smallest that is fast enough, by estimated cost."""
+"""How each layer is built for a board and a goal: the best of all combinations, by estimated cost (CP-SAT of OR-tools).
+
+Each layer has options: a legal reuse factor over weights in memory, or unrolled with its weights as constants. The
+solver takes one of each so that resources, interval and latency stay within their limits: with a goal, the design of
+the least share of the part; without one, the fastest, and of those the smallest.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from typing import NoReturn
 
 from fpgaflow.boards import Board
-from fpgaflow.cost.estimate import design_cost, layer_cost
+from fpgaflow.cost.hls_design import FOLDED, Choice, hls_layer_cost, total
 from fpgaflow.cost.parts import Cost
-from fpgaflow.errors import CheckFailed
+from fpgaflow.errors import BadInput, CheckFailed
 from fpgaflow.ir.graph import Graph
-from fpgaflow.ir.ops import Conv, Linear, Threshold
+from fpgaflow.ir.ops import Conv, Linear, Op, Threshold
 from fpgaflow.ir.ops_merge import MatMul
 from fpgaflow.targets.hls.check import legal_reuse
 from fpgaflow.targets.hls.layers import IOType
 from fpgaflow.targets.hls.normal import normal_form
+from fpgaflow.targets.hls.solve import Limits, Option, Solver
+from fpgaflow.targets.interface import interface_for
 
 MAX_MULTIPLIERS = 4096  # of one layer: Vitis HLS gives up on larger unrolled loops ("unroll limit", hls4ml FAQ)
+STREAMS = "samples in and out"  # what bounds a network that is faster than its streams
+RESOURCES = ("lut", "ff", "dsp", "bram36")
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a design has to reach: samples per second, microseconds of a sample, and the share of the part it may take.
+
+    None: as fast as fits.
+    """
+
+    fps: float | None = None
+    latency_us: float | None = None
+    max_utilisation: float = 0.7
+
+    @property
+    def asked(self) -> bool:
+        return self.fps is not None or self.latency_us is not None
+
+
+@dataclass(frozen=True)
+class Trade:
+    """What the next better design would bring and cost: its samples per second, and the share of the part it takes."""
+
+    samples_per_second: float
+    utilisation: dict[str, float]
+    fits: bool
 
 
 @dataclass(frozen=True)
 class Folding:
-    """`reuse` by op name; `cost` of the design, estimated; `bottleneck` is the op that sets the interval."""
+    """`choices` by op name; `cost` of the design, estimated; `bottleneck` is the op that sets the interval."""
 
-    reuse: dict[str, int]
+    choices: dict[str, Choice]
     cost: Cost
     bottleneck: str
+    trade: Trade | None = None
+
+    @property
+    def reuse(self) -> dict[str, int]:
+        return {name: choice.reuse for name, choice in self.choices.items()}
+
+    @property
+    def unrolled(self) -> list[str]:
+        return [name for name, choice in self.choices.items() if choice.unrolled]
 
 
 def choose_folding(
-    graph: Graph,
-    board: Board,
-    clock_mhz: float,
-    fps: float | None,
-    limit: float,
-    io_type: IOType = IOType.STREAM,
+    graph: Graph, board: Board, clock_mhz: float, goal: Goal, io_type: IOType = IOType.STREAM
 ) -> Folding:
     """The folding for `board` at `clock_mhz`, of a graph whose ops the target carries.
 
-    Args:
-        fps: samples per second to reach with the least hardware; None for the fastest that fits.
-        limit: share of each of the part's resources that may be used.
-        io_type: io_parallel has fewer reuse factors; its costs are estimated as if they were io_stream's.
-
     Raises:
-        CheckFailed: nothing fits; says by how much.
+        CheckFailed: nothing reaches the goal; says by how much, and what would help.
+        MissingTool: OR-tools is not installed.
     """
-    named = {op.name for op in graph.ops}
+    named, beats = {op.name for op in graph.ops}, _beats(graph)
     graph = normal_form(graph, stream=io_type is IOType.STREAM)
-    choices = {
-        op.name: _choices(op, graph, io_type)
-        for op in graph.ops
-        if isinstance(op, Linear | Threshold | MatMul) and op.name in named
-    }
-    cycles = {
-        op.name: [layer_cost(op, graph, r).cycles for r in choices[op.name]] for op in graph.ops if op.name in choices
-    }
-    floor = max(
-        (cycles[op.name][0] if op.name in cycles else layer_cost(op, graph, 1).cycles for op in graph.ops), default=1
-    )
-    targets = sorted({floor, *(c for each in cycles.values() for c in each if c > floor)})
+    return _Search(graph, named, board, clock_mhz, goal, io_type, beats).run()
 
-    def at(target: int) -> Folding:
-        reuse = {
-            name: max(r for r, c in zip(choices[name], cycles[name], strict=True) if c <= target) for name in choices
+
+class _Search:
+    def __init__(
+        self, graph: Graph, named: set[str], board: Board, clock_mhz: float, goal: Goal, io_type: IOType, beats: int
+    ) -> None:
+        self.graph, self.named, self.board, self.goal = graph, named, board, goal
+        self.hertz = clock_mhz * 1e6
+        self.stream = io_type is IOType.STREAM
+        self.options = {
+            op.name: self._options(op, op.name in named, io_type) for op in graph.ops if not _is_free(op, graph)
         }
-        return _folding(graph, reuse)
+        if self.options and beats:
+            self.options[STREAMS] = [Option(FOLDED, Cost(cycles=beats))]
+        self.have = {name: int(getattr(board.resources, name)) for name in RESOURCES}
+        self.solver = Solver(list(self.options.values()))
 
-    def fits(folding: Folding) -> bool:
-        return max(folding.cost.utilisation(board).values()) <= limit
+    def run(self) -> Folding:
+        if not self.options:
+            return Folding({}, Cost(), "")
+        cycles = inf if self.goal.fps is None else self.hertz / self.goal.fps
+        delay = inf if self.goal.latency_us is None else self.goal.latency_us * self.hertz / 1e6
+        limits = Limits({name: self.goal.max_utilisation * n for name, n in self.have.items()}, cycles, delay)
+        found = self.solver.smallest(limits, self.have) if self.goal.asked else self.solver.fastest(limits)
+        if found is None:
+            self._refuse(limits)
+        folding = self._folding(found)
+        return Folding(folding.choices, folding.cost, folding.bottleneck, self._trade(folding, limits))
 
-    # Each target in turn: folding saves logic but takes memory, so that "fits" may come and go along the way.
-    if fps is None:
-        found = next((folding for folding in map(at, targets) if fits(folding)), None)
-        return found or _refuse(at(targets[-1]), board, limit, "Use fewer bits, prune it, or choose a larger board")
-    budget = clock_mhz * 1e6 / fps
-    within = [t for t in targets if t <= budget]
-    if not within:
-        best = at(targets[0])
-        reached = clock_mhz * 1e6 / best.cost.cycles
-        raise CheckFailed(
-            f"--fps {fps:g}",
-            f"'{best.bottleneck}' takes {best.cost.cycles} cycles even with every multiplier it can have: "
-            f"{reached:,.0f} samples per second at {clock_mhz:g} MHz (estimated)",
-            "Ask for less, raise the clock, or shrink that layer",
+    def _options(self, op: Op, chosen: bool, io_type: IOType) -> list[Option]:
+        choices = [FOLDED]
+        if chosen and isinstance(op, Linear | Threshold | MatMul):
+            choices = [Choice(reuse) for reuse in _reuse_factors(op, self.graph, io_type)]
+            if self._may_unroll(op):
+                choices.append(Choice(1, unrolled=True))
+        return [Option(choice, hls_layer_cost(op, self.graph, choice, stream=self.stream)) for choice in choices]
+
+    def _may_unroll(self, op: Op) -> bool:
+        small = isinstance(op, Linear) and prod(self.graph.constants[op.weights].shape) <= MAX_MULTIPLIERS
+        return self.stream and isinstance(op, Linear) and small and not _depthwise(op)
+
+    def _folding(self, picked: list[Option]) -> Folding:
+        by_name = dict(zip(self.options, picked, strict=True))
+        cost = total([option.cost for option in picked])
+        slowest = max(by_name, key=lambda name: by_name[name].cost.cycles)
+        kinds = Linear | Threshold | MatMul
+        names = [op.name for op in self.graph.ops if isinstance(op, kinds) and op.name in self.named]
+        return Folding({name: by_name[name].choice for name in names}, cost, slowest)
+
+    def _trade(self, folding: Folding, limits: Limits) -> Trade | None:
+        """The smallest design that is faster, on this part or beyond it."""
+        faster = Limits({}, folding.cost.cycles - 1, inf)
+        if (found := self.solver.smallest(faster, self.have)) is None:
+            return None
+        cost = total([option.cost for option in found])
+        shares = cost.utilisation(self.board)
+        fits = all(share <= self.goal.max_utilisation for share in shares.values())
+        return Trade(self.hertz / cost.cycles, shares, fits)
+
+    def _refuse(self, limits: Limits) -> NoReturn:
+        """Says which limit cannot hold, by how much, and what would help."""
+        goal = self.goal
+        if goal.asked:
+            quickest = self.solver.fastest(Limits({}, inf, inf))
+            assert quickest is not None
+            best = self._folding(quickest)
+            if best.cost.cycles > limits.cycles:
+                raise CheckFailed(
+                    f"--fps {goal.fps:g}",
+                    f"'{best.bottleneck}' takes {best.cost.cycles} cycles even with every multiplier it can have: "
+                    f"{self.hertz / best.cost.cycles:,.0f} samples per second at {self.hertz / 1e6:g} MHz (estimated)",
+                    "Ask for less, raise the clock, or shrink that layer",
+                )
+            soonest = self.solver.soonest(Limits({}, inf, inf))
+            assert soonest is not None
+            if (delay := self._folding(soonest).cost.latency) > limits.delay:
+                raise CheckFailed(
+                    f"--latency-us {goal.latency_us:g}",
+                    f"a sample takes {delay} cycles even with every multiplier that layers can have: "
+                    f"{delay / self.hertz * 1e6:,.2f} µs at {self.hertz / 1e6:g} MHz (estimated)",
+                    "Ask for more, raise the clock, or shrink the model",
+                )
+        smallest = self.solver.smallest(Limits({}, limits.cycles, limits.delay), self.have)
+        assert smallest is not None
+        shares = self._folding(smallest).cost.utilisation(self.board)
+        over = [f"{name} {share:.0%}" for name, share in shares.items() if share > goal.max_utilisation]
+        found = (
+            f"needs {', '.join(over)} of {self.board.part}, where {goal.max_utilisation:.0%} may be used (estimated)"
         )
-    found = next((folding for folding in map(at, reversed(within)) if fits(folding)), None)
-    return found or _refuse(at(within[-1]), board, limit, f"Ask for less than {fps:g} samples/s, or a larger board")
+        raise CheckFailed(f"board '{self.board.name}'", found, self._help(limits))
+
+    def _help(self, limits: Limits) -> str:
+        """What would make it fit: less speed, if that does, else fewer bits, pruning or another board."""
+        within = Limits(limits.resources, inf, inf)
+        reachable = self.solver.fastest(within) if self.goal.asked else None
+        if reachable is not None:
+            cost = total([option.cost for option in reachable])
+            return (
+                f"Ask for less: {self.hertz / cost.cycles:,.0f} samples/s at {cost.latency / self.hertz * 1e6:,.1f} µs "
+                "fits (estimated). Or use fewer bits, prune it, or choose a larger board"
+            )
+        return "Use fewer bits, prune it, or choose a larger board"
 
 
-def _choices(op: Linear | Threshold | MatMul, graph: Graph, io_type: IOType) -> list[int]:
+def _beats(graph: Graph) -> int:
+    """Cycles that a sample takes on the streams to and from memory, a beat each; 0 where there is no such interface."""
+    try:
+        interface = interface_for(graph)
+    except BadInput:
+        return 0
+    return max(interface.input.beats, interface.output.beats)
+
+
+def _is_free(op: Op, graph: Graph) -> bool:
+    return hls_layer_cost(op, graph) == Cost()
+
+
+def _depthwise(op: Linear) -> bool:
+    return isinstance(op, Conv) and op.groups > 1
+
+
+def _reuse_factors(op: Linear | Threshold | MatMul, graph: Graph, io_type: IOType) -> list[int]:
     shape = graph.tensors[op.inputs[0]].shape
     if isinstance(op, Threshold):
         return _divisors(shape[-1])
     if isinstance(op, MatMul):
         products = shape[-1] * graph.tensors[op.output].shape[-1]
         return [r for r in _divisors(products) if products / r <= MAX_MULTIPLIERS]
-    if isinstance(op, Conv) and op.groups > 1:
+    if _depthwise(op):
         return [1]  # hls4ml has depthwise layers unrolled only
     weights = graph.constants[op.weights]
     taps = prod(weights.shape[:-1])
@@ -111,12 +227,7 @@ def _divisors(n: int) -> list[int]:
     return [d for d in range(1, n + 1) if n % d == 0]
 
 
-def _folding(graph: Graph, reuse: dict[str, int]) -> Folding:
-    cycles = {op.name: layer_cost(op, graph, reuse.get(op.name, 1)).cycles for op in graph.ops}
-    return Folding(reuse, design_cost(graph, reuse), max(cycles, key=cycles.__getitem__, default=""))
-
-
-def _refuse(folding: Folding, board: Board, limit: float, fix: str) -> NoReturn:
-    over = [f"{name} {share:.0%}" for name, share in folding.cost.utilisation(board).items() if share > limit]
-    found = f"needs {', '.join(over)} of {board.part}, where {limit:.0%} may be used (estimated)"
-    raise CheckFailed(f"board '{board.name}'", found, fix)
+def utilisation_text(shares: Mapping[str, float]) -> str:
+    """The largest shares first: "lut 41%, bram36 30%"."""
+    ordered = sorted(shares.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {share:.0%}" for name, share in ordered if share >= 0.005)

@@ -40,6 +40,7 @@ class HlsOptions:
     Attributes:
         reuse_factor: how many multiplications share a multiplier, in ops without an entry in `reuse_factors`.
         reuse_factors: the same for single dense and conv ops, by op name.
+        strategies: instead of `strategy`, for single dense and conv ops, by op name.
         clock_period_ns: the clock period that Vitis HLS schedules for.
 
     Raises:
@@ -51,6 +52,7 @@ class HlsOptions:
     strategy: Strategy = Strategy.LATENCY
     reuse_factor: int = 1
     reuse_factors: Mapping[str, int] = field(default_factory=dict)
+    strategies: Mapping[str, Strategy] = field(default_factory=dict)
     clock_period_ns: float = 5.0
     project_name: str = "fpgaflow"
 
@@ -67,6 +69,9 @@ class HlsOptions:
 
     def reuse(self, op: Op) -> int:
         return self.reuse_factors.get(op.name, self.reuse_factor)
+
+    def strategy_of(self, op: Op) -> Strategy:
+        return self.strategies.get(op.name, self.strategy)
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,7 @@ class _Layers:
         modes = (cast.rounding, cast.overflow) if cast else ()
         precision = {"result": spell(self.graph.type_of(output), *modes), **precision}
         unrolled = isinstance(op, Conv) and op.groups > 1  # vivado nnet_sepconv2d.h: "Resource ... not supported"
-        strategy = Strategy.LATENCY if unrolled else self.options.strategy
+        strategy = Strategy.LATENCY if unrolled else self.options.strategy_of(op)
         config = {"ReuseFactor": self.options.reuse(op), "Strategy": strategy.value}
         self.serve(output, self.add(op.name, {"inputs": sources, **layer}, precision, **config))
 

@@ -80,8 +80,15 @@ def test_commands_lead_to_the_bitstream(graph: Graph, tmp_path: Path) -> None:
         assert script.suffix == ".tcl" and script.is_file()
 
 
+def test_alveo_card_gets_a_kernel(graph: Graph) -> None:
+    hls = emitted(graph, board=load_board("alveo-u250"))
+    assert [command.tool for command in hls.plan.commands] == ["v++", "v++"]
+    assert "hls/firmware/fpgaflow_kernel.cpp" in hls.plan.files
+    assert hls.plan.commands[-1].outputs == ("board/fpgaflow.xclbin",)
+
+
 def test_board_without_block_design_gets_the_project_alone(graph: Graph) -> None:
-    board = load_board("alveo-u250")
+    board = load_board("arty-a7-100t")
     hls = emitted(graph, board=board)
     assert hls.plan.commands == ()
     assert {name.split("/")[0] for name in hls.plan.files} == {"hls"}
@@ -95,7 +102,7 @@ def test_which_boards_have_a_block_design() -> None:
     assert not has_block_design(replace(BOARD, family=Family.ARTIX_7))
     zynq = {Family.ZYNQ_7000, Family.ZYNQ_ULTRASCALE_PLUS}
     for board in list_boards():
-        assert has_block_design(board) <= (board.family in zynq)
+        assert has_block_design(board) <= (board.family in zynq or board.interface is Interface.XRT)
 
 
 def test_check_is_that_of_the_layers(graph: Graph) -> None:

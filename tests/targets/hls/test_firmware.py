@@ -192,13 +192,17 @@ def test_the_bundle_says_what_it_is() -> None:
         "board": "pynq-z2",
         "part": "xc7z020clg400-1",
         "clock_mhz": 100.0,
+        "title": "TUL PYNQ-Z2",
+        "family": "zynq-7000",
+        "interface": "axi-stream-dma",
+        "platform": None,
     }
     assert from_json(files["board/interface.json"]) == interface_for(graph)
     assert {name for name in files if name.startswith("board/")} == {
         f"board/{name}"
         for name in (
             *("bundle.json", "interface.json", "test_vectors.npz"),
-            *("fpgaflow_driver.py", "selftest.py", "fpgaflow.ipynb"),
+            *("fpgaflow_driver.py", "fpgaflow_samples.py", "selftest.py", "fpgaflow.ipynb"),
         )
     }
     assert len(vectors.y_codes) == 3

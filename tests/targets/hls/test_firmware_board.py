@@ -72,10 +72,10 @@ def load(folder: Path, pynq: ModuleType, monkeypatch: pytest.MonkeyPatch) -> tup
     """The driver and self-test of `folder`, importing that pynq."""
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setitem(sys.modules, "pynq", pynq)
-    names = ("fpgaflow_driver", "selftest")
+    names = ("fpgaflow_samples", "fpgaflow_driver", "selftest")
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
-    driver, selftest = (importlib.import_module(name) for name in names)
+    _, driver, selftest = (importlib.import_module(name) for name in names)
     monkeypatch.setattr(selftest, "LATENCY_RUNS", 3)
     monkeypatch.setattr(selftest, "BATCH_RUNS", 2)
     return driver, selftest
@@ -270,13 +270,13 @@ def test_the_notebook_fails_on_wrong_bits(bench: Callable[[Net], Bench], monkeyp
         exec("\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"), {})  # noqa: S102
 
 
-@pytest.mark.parametrize("name", ["fpgaflow_driver.py", "selftest.py"])
-def test_the_board_needs_python_3_8_numpy_and_pynq_only(name: str) -> None:
+@pytest.mark.parametrize("name", ["fpgaflow_driver.py", "fpgaflow_driver_xrt.py", "fpgaflow_samples.py", "selftest.py"])
+def test_the_board_needs_python_3_8_numpy_and_pynq_or_xrt_only(name: str) -> None:
     tree = ast.parse((SOURCES / name).read_text(), feature_version=(3, 8))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     others = {name.split(".")[0] for name in imported} - sys.stdlib_module_names
-    assert others <= {"numpy", "pynq", "fpgaflow_driver"}
+    assert others <= {"numpy", "pyxrt" if "xrt" in name else "pynq", "fpgaflow_driver", "fpgaflow_samples"}
 
 
 def test_values_per_channel(bench: Callable[[Net], Bench]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import product
@@ -22,12 +23,13 @@ from tests.targets.hls.test_firmware_board import SOURCES, load
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The driver alone; its pynq is never used."""
+    """What drivers share."""
     folder = tmp_path_factory.mktemp("driver")
-    for name in ("fpgaflow_driver.py", "selftest.py"):
+    for name in ("fpgaflow_driver.py", "fpgaflow_samples.py", "selftest.py"):
         shutil.copy(SOURCES / name, folder)
     with pytest.MonkeyPatch.context() as patch:
-        yield load(folder, ModuleType("pynq"), patch)[0]
+        load(folder, ModuleType("pynq"), patch)
+        yield sys.modules["fpgaflow_samples"]
 
 
 def by_definition(x: float, port: Input, type_: FixedType) -> int:

@@ -2,23 +2,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hls4ml.backends import get_backend
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fpgaflow.boards import Board, load_board
-from fpgaflow.cost.estimate import design_cost, layer_cost
+from fpgaflow.cost.hls_design import Choice, design_cost, hls_layer_cost
+from fpgaflow.cost.parts import Cost
 from fpgaflow.data import data_dir
 from fpgaflow.errors import CheckFailed
 from fpgaflow.frontend.load import load
 from fpgaflow.ir.graph import Graph
-from fpgaflow.ir.ops import Linear, PoolKind, Threshold
+from fpgaflow.ir.ops import PoolKind
 from fpgaflow.ir.ops_merge import MatMul
 from fpgaflow.ir.verify_merge import matmul_type
 from fpgaflow.targets.hls.check import check, legal_reuse
-from fpgaflow.targets.hls.folding import MAX_MULTIPLIERS, Folding, choose_folding
+from fpgaflow.targets.hls.folding import MAX_MULTIPLIERS, Folding, Goal, choose_folding
 from fpgaflow.targets.hls.layers import HlsOptions, IOType, Strategy
 from fpgaflow.targets.hls.normal import normal_form
 from tests.targets.hls.hls_graphs import B8, U4, Net
@@ -26,8 +26,8 @@ from tests.targets.hls.hls_graphs import B8, U4, Net
 BOARD, CLOCK, LIMIT = load_board("pynq-z2"), 100.0, 0.7
 
 
-def choose(graph: Graph, fps: float | None = None, board: Board = BOARD) -> Folding:
-    return choose_folding(graph, board, CLOCK, fps, LIMIT)
+def choose(graph: Graph, fps: float | None = None, board: Board = BOARD, latency_us: float | None = None) -> Folding:
+    return choose_folding(graph, board, CLOCK, Goal(fps, latency_us, LIMIT))
 
 
 def board_with(**resources: int) -> Board:
@@ -66,72 +66,91 @@ def test_legal_reuse_is_hls4mls_for_any_layer(n_in: int, n_out: int) -> None:
 def test_fastest_folding_fits_and_no_faster_one_does(graph: Graph) -> None:
     folding = choose(graph)
     assert fits(folding, BOARD)
-    assert folding.cost == design_cost(normal_form(graph, stream=True), folding.reuse)
+    design = design_cost(normal_form(graph, stream=True), folding.choices)
+    assert replace(folding.cost, latency=0) == replace(design, latency=0) and folding.cost.latency >= design.latency
     with pytest.raises(CheckFailed):
         choose(graph, fps=CLOCK * 1e6 / (folding.cost.cycles - 1))
 
 
 @pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS)
-def test_every_reuse_factor_is_legal(graph: Graph) -> None:
-    ops = {op.name: op for op in graph.ops}
-    folding = choose(graph, fps=1000)
-    assert folding.reuse.keys() == {name for name, op in ops.items() if isinstance(op, Linear | Threshold)}
-    for name, factor in folding.reuse.items():
-        op = ops[name]
-        if isinstance(op, Linear):
-            *taps, filters = graph.constants[op.weights].shape
-            assert factor in legal_reuse(int(np.prod(taps)), filters)
-            assert graph.constants[op.weights].size / factor <= MAX_MULTIPLIERS
-        else:
-            assert graph.tensors[op.output].shape[-1] % factor == 0
+@pytest.mark.parametrize("fps", [100.0, 3000.0, None])
+def test_what_is_chosen_can_be_built(graph: Graph, fps: float | None) -> None:
+    folding = choose(graph, fps)
+    options = options_of(folding)
+    assert check(graph, options) == ()
+    unrolled = set(folding.unrolled)
+    assert all(choice.reuse == 1 for name, choice in folding.choices.items() if name in unrolled)
 
 
-@pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS)
-def test_goal_is_met_with_the_least_hardware(graph: Graph) -> None:
-    fastest = CLOCK * 1e6 / choose(graph).cost.cycles
-    luts = []
-    for share in (1.0, 0.5, 0.1, 0.01, 1e-6):
-        folding = choose(graph, fps=fastest * share)
-        assert fits(folding, BOARD)
-        assert CLOCK * 1e6 / folding.cost.cycles >= fastest * share
-        luts.append(folding.cost.lut)
-    assert luts == sorted(luts, reverse=True) and luts[-1] < luts[0]
+def options_of(folding: Folding, io_type: IOType = IOType.STREAM) -> HlsOptions:
+    strategies = dict.fromkeys(folding.unrolled, Strategy.LATENCY)
+    return HlsOptions(BOARD.part, io_type, Strategy.RESOURCE, reuse_factors=folding.reuse, strategies=strategies)
 
 
-def test_bottleneck_sets_the_interval() -> None:
-    for graph in (LENET, MLP):
-        folding = choose(graph)
-        made = normal_form(graph, stream=True)
-        (op,) = [op for op in made.ops if op.name == folding.bottleneck]
-        assert layer_cost(op, made, folding.reuse.get(op.name, 1)).cycles == folding.cost.cycles
+def test_a_goal_takes_the_least_hardware_that_reaches_it() -> None:
+    """Against every combination of a network that has few of them."""
+    graph = perceptron(6, 4, 3)
+    normal = normal_form(graph, stream=True)
+    layers = [op for op in normal.ops if op.name in ("dense0", "dense2")]
+    assert len(layers) == 2
+
+    def share(cost: Cost) -> float:
+        return sum(cost.utilisation(BOARD).values())
+
+    choices = [
+        [Choice(r) for r in legal_reuse(*normal.constants[op.weights].shape)] + [Choice(1, unrolled=True)]
+        for op in layers
+    ]
+    designs = [
+        design_cost(normal, {"dense0": first, "dense2": second}) for first in choices[0] for second in choices[1]
+    ]
+    for fps in (1e6, 4e6, 1e7, 2e7, 3.3e7):
+        within = [cost for cost in designs if cost.cycles <= CLOCK * 1e6 / fps]
+        assert share(choose(graph, fps).cost) == pytest.approx(min(map(share, within)), rel=1e-4)
 
 
-def test_goal_beyond_reach_names_the_layer_and_what_it_reaches() -> None:
+def test_a_goal_of_latency_is_met_and_counts_every_layer() -> None:
+    quick = choose(MLP, latency_us=2)
+    assert quick.cost.latency <= 200 and fits(quick, BOARD)
+    slow = choose(MLP, latency_us=50)
+    assert 200 < slow.cost.latency <= 5000
+    assert sum(slow.cost.utilisation(BOARD).values()) < sum(quick.cost.utilisation(BOARD).values())
+    with pytest.raises(CheckFailed, match=r"a sample takes \d+ cycles even with every multiplier .* µs at 100 MHz"):
+        choose(MLP, latency_us=0.01)
+
+
+def test_goal_beyond_every_multiplier_names_the_layer() -> None:
     with pytest.raises(CheckFailed) as caught:
         choose(MLP, fps=1e9)
-    assert "--fps 1e+09: 'dense0' takes 2 cycles" in str(caught.value)
-    assert "50,000,000 samples per second at 100 MHz (estimated)" in str(caught.value)
+    problem = caught.value.problem
+    assert problem.where == "--fps 1e+09" and "cycles even with every multiplier" in problem.found
 
 
 @pytest.mark.parametrize(("resource", "count"), [("lut", 500), ("ff", 100)])
 def test_board_that_is_too_small_says_by_how_much(resource: str, count: int) -> None:
-    with pytest.raises(CheckFailed) as caught:
+    with pytest.raises(CheckFailed, match=rf"needs .*{resource} [\d,]+% .*of xc7z020clg400-1, where 70% may be used"):
         choose(MLP, board=board_with(**{resource: count}))
-    smallest = design_cost(normal_form(MLP, stream=True), choose(MLP, fps=1).reuse)
-    share = smallest.utilisation(board_with(**{resource: count}))[resource]
-    assert f"needs {resource} {share:.0%} of xc7z020clg400-1, where 70% may be used" in str(caught.value)
 
 
-def test_goal_that_does_not_fit_says_so() -> None:
+def test_goal_that_does_not_fit_says_what_would() -> None:
+    small = board_with(lut=25_000)
     fps = CLOCK * 1e6 / choose(MLP).cost.cycles
-    small = board_with(lut=10_000)
     assert choose(MLP, board=small).cost.cycles > choose(MLP).cost.cycles
-    with pytest.raises(CheckFailed, match=r"lut \d+% of .* Ask for less than 2e\+07 samples/s"):
+    with pytest.raises(CheckFailed, match=r"lut \d+% of .*Ask for less: [\d,]+ samples/s at [\d.,]+ µs fits") as caught:
         choose(MLP, fps=fps, board=small)
+    offered = float(str(caught.value).split("Ask for less: ")[1].split(" ")[0].replace(",", ""))
+    assert choose(MLP, fps=offered - 1, board=small).cost.cycles <= CLOCK * 1e6 / (offered - 1)
 
 
-def test_folding_trades_logic_for_memory() -> None:
-    """Folded weights lie in block memory: a part without it takes the unrolled layers, however slow they may be."""
+def test_the_next_trade_is_faster_and_says_whether_it_fits() -> None:
+    folding = choose(LENET, fps=1000)
+    assert folding.trade is not None and folding.trade.fits
+    assert folding.trade.samples_per_second > CLOCK * 1e6 / folding.cost.cycles
+    assert choose(LENET).trade is None or not choose(LENET).trade.fits, "the fastest that fits has no better one"
+
+
+def test_no_memory_unrolls_or_spreads() -> None:
+    """Folded weights lie in block memory: a part without it takes layers that need none."""
     none = board_with(bram36=0, lut=10**6, ff=10**6)
     for folding in (choose(MLP, board=none), choose(MLP, fps=1, board=none)):
         assert folding.cost.bram36 == 0 and fits(folding, none)
@@ -146,15 +165,15 @@ def test_layer_that_cannot_be_folded_bounds_the_rest() -> None:
     graph = net.graph()
     folding = choose(graph)
     assert folding.cost.cycles == 256 and folding.bottleneck == "pool0"
-    assert folding.reuse["dense2"] == 48, "the dense layer has the time"
     with pytest.raises(CheckFailed, match="'pool0' takes 256 cycles"):
         choose(graph, fps=CLOCK * 1e6 / 255)
 
 
 def test_wide_layer_is_not_unrolled_beyond_the_limit() -> None:
     graph = perceptron(128, 128)
-    big = board_with(lut=10**9, ff=10**9, bram36=10**6)
-    assert choose(graph, board=big).reuse["dense0"] == 128 * 128 // MAX_MULTIPLIERS
+    big = board_with(lut=10**8, ff=10**8, bram36=10**6)
+    folding = choose(graph, board=big)
+    assert folding.reuse["dense0"] >= 128 * 128 // MAX_MULTIPLIERS and folding.unrolled == []
 
 
 def test_depthwise_layers_are_unrolled_only() -> None:
@@ -177,9 +196,9 @@ def expanded() -> Graph:
 def test_reuse_factors_are_those_of_the_layers_that_are_made(io_type: IOType) -> None:
     for graph in (expanded(), LENET):
         for fps in (1.0, None):
-            folding = choose_folding(graph, board_with(lut=10**6, ff=10**6), CLOCK, fps, LIMIT, io_type)
-            options = HlsOptions(BOARD.part, io_type, Strategy.RESOURCE, reuse_factors=folding.reuse)
-            assert check(graph, options) == ()
+            roomy = board_with(lut=10**7, ff=10**7, bram36=10**5)
+            folding = choose_folding(graph, roomy, CLOCK, Goal(fps, None, LIMIT), io_type)
+            assert check(graph, options_of(folding, io_type)) == ()
 
 
 def test_folding_of_products_of_two_matrices() -> None:
@@ -191,6 +210,16 @@ def test_folding_of_products_of_two_matrices() -> None:
     assert choose(graph, fps=1).reuse == {"matmul0": 32}
 
 
+def test_streams_bound_a_network_that_is_faster() -> None:
+    """A beat of 32 bits carries four inputs of 8."""
+    net = Net()
+    net.output(net.dense(net.input((400,), B8), 1))
+    folding = choose(net.graph())
+    assert folding.bottleneck == "samples in and out" and folding.cost.cycles == 100
+    with pytest.raises(CheckFailed, match="'samples in and out' takes 100 cycles"):
+        choose(net.graph(), fps=CLOCK * 1e6 / 99)
+
+
 def test_nothing_to_fold() -> None:
     net = Net()
     net.output(net.relu(net.input((5,), B8)))
@@ -200,7 +229,13 @@ def test_nothing_to_fold() -> None:
     assert choose(net.graph()).bottleneck == ""
 
 
-@settings(max_examples=20)
+def test_a_layer_of_the_normal_form_alone_keeps_its_reuse_factor() -> None:
+    """What a rewrite added has no name in the model, so that no option could reach it."""
+    folding = choose(expanded())
+    assert set(folding.choices) <= {op.name for op in expanded().ops}
+
+
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=2, max_size=4), st.floats(10, 1e7), st.integers(1, 50) | st.none())
 def test_what_is_chosen_always_holds(sizes: list[int], fps: float, kluts: int | None) -> None:
     board = BOARD if kluts is None else board_with(lut=1000 * kluts)
@@ -208,8 +243,18 @@ def test_what_is_chosen_always_holds(sizes: list[int], fps: float, kluts: int | 
     try:
         folding = choose(graph, fps, board)
     except CheckFailed:
-        roomy = board_with(lut=10**9, ff=10**9, bram36=10**6)
+        roomy = board_with(lut=10**8, ff=10**8, bram36=10**6)
         too_fast = choose(graph, None, roomy).cost.cycles > CLOCK * 1e6 / fps
         assert too_fast or not fits(choose(graph, fps, roomy), board)
     else:
         assert fits(folding, board) and CLOCK * 1e6 / folding.cost.cycles >= fps
+
+
+def test_costs_of_parts_add_up_to_the_design() -> None:
+    folding, normal = choose(LENET), normal_form(LENET, stream=True)
+    assert folding.cost.cycles > 1024 // 4, "its streams are faster"
+    parts = [hls_layer_cost(op, normal, folding.choices.get(op.name, Choice())) for op in normal.ops]
+    for name in ("lut", "ff", "dsp", "bram36"):
+        assert getattr(folding.cost, name) == pytest.approx(sum(getattr(part, name) for part in parts))
+    assert folding.cost.cycles == max(part.cycles for part in parts)
+    assert folding.cost.latency >= folding.cost.cycles

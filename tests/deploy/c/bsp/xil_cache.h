@@ -1,0 +1,3 @@
+#include "xil_io.h"
+void Xil_DCacheFlushRange(INTPTR address, INTPTR length);
+void Xil_DCacheInvalidateRange(INTPTR address, INTPTR length);
