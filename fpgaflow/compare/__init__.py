@@ -1,0 +1,1 @@
+"""Targets side by side: the same model on FPGAs, GPUs, TPUs and processors, every figure with where it comes from."""
