@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fpgaflow.errors import Problem, UnsupportedModel
 from fpgaflow.frontend.load import load
+from fpgaflow.frontend.qonnx.input_types import Given, refuse_types
 from fpgaflow.ir.graph import Graph
 from fpgaflow.sim.run import Simulator
 
@@ -16,14 +17,18 @@ if TYPE_CHECKING:
     from fpgaflow.building import BuildResult, Progress
 
 
-def check(model: Graph | str | Path, board: str | None = None) -> tuple[Problem, ...]:
+def check(model: Graph | str | Path, board: str | None = None, *, input_type: Given = None) -> tuple[Problem, ...]:
     """What of a model cannot be carried exactly; with `board`, what its hardware flow cannot carry either.
+
+    `input_type` is the type of inputs that the model itself leaves real, as `load` takes it.
 
     Raises:
         BadInput: no such file or board, or a broken one.
     """
+    if isinstance(model, Graph):
+        refuse_types(input_type, "the graph")
     try:
-        graph = model if isinstance(model, Graph) else load(model)
+        graph = model if isinstance(model, Graph) else load(model, input_type=input_type)
     except UnsupportedModel as refusal:
         return refusal.problems
     if board is None:
@@ -43,13 +48,17 @@ def build(
     model: Graph | str | Path,
     board: str = "pynq-z2",
     out: str | Path = "build",
-    flow: str = "hls",
+    flow: str | None = None,
     *,
     data: str | Path | None = None,
     fps: float | None = None,
     progress: Progress | None = None,
+    input_type: Given = None,
+    latency_us: float | None = None,
+    max_utilisation: float = 0.7,
 ) -> BuildResult:
     """Everything up to the firmware bundle, into the folder `out`: see `fpgaflow.building.build`."""
     from fpgaflow.building import build as build_all
 
-    return build_all(model, board, out, flow, data=data, fps=fps, progress=progress)
+    goal: dict[str, Any] = {"fps": fps, "latency_us": latency_us, "max_utilisation": max_utilisation}
+    return build_all(model, board, out, flow, data=data, progress=progress, input_type=input_type, **goal)

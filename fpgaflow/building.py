@@ -9,7 +9,7 @@ import importlib.util
 import json
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,32 +17,26 @@ from typing import Any
 
 import fpgaflow
 from fpgaflow.boards import Board, load_board
-from fpgaflow.build_folder import CSIM, FIRMWARE, GRAPH, MANIFEST, QONNX, RTL, write_npz
-from fpgaflow.compare_bits import Mismatches, count_different, float32_is_exact, output_integers
-from fpgaflow.doctor import find_executable
+from fpgaflow.build_folder import GRAPH, MANIFEST, QONNX, write_npz
+from fpgaflow.compare_bits import Mismatches, count_different, difference, float32_is_exact, output_integers
 from fpgaflow.errors import BadInput, CheckFailed, FpgaflowError, MissingTool, Problem, ToolFailed, UnsupportedModel
 from fpgaflow.files import write_atomic
 from fpgaflow.frontend.load import load
 from fpgaflow.frontend.qonnx.executor import run_qonnx
+from fpgaflow.frontend.qonnx.input_types import Given, parse_types, refuse_types, write_declared
+from fpgaflow.frontend.qonnx.rounding import float_rounding
 from fpgaflow.frontend.torch import to_qonnx
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.store import load_graph, save_graph
 from fpgaflow.project import Flow
-from fpgaflow.report.firmware import Figures, estimated_figures, reported_figures
 from fpgaflow.samples import Samples, accuracy, generated_samples, load_samples
 from fpgaflow.sim.run import Simulator
 from fpgaflow.stages import Outcome, Stages, file_digest, locked
-from fpgaflow.targets import plan as plans
-from fpgaflow.targets.hls import firmware
-from fpgaflow.targets.hls.csim import CSim
-from fpgaflow.targets.hls.emit import HlsBuild, check, emit, has_block_design, hls_tool, options_for
-from fpgaflow.targets.hls.folding import choose_folding
-from fpgaflow.targets.hls.layers import HlsOptions, IOType, Strategy
-from fpgaflow.targets.interface import interface_for
-from fpgaflow.targets.run import run_plan
+from fpgaflow.targets.flow import HERE, MAX_UTILISATION, HardwareFlow, Made, VendorTools
+from fpgaflow.targets.hls.folding import Goal
+from fpgaflow.targets.hls.stage import HlsFlow, hls_problems
 
-MAX_UTILISATION = 0.7  # share of the part that a folding may take: placement gets hard beyond
-CSIM_SAMPLES, QONNX_SAMPLES, BOARD_SAMPLES = 300, 1000, 64
+QONNX_SAMPLES, ROUNDING_SAMPLES = 1000, 100
 
 Progress = Callable[[str, str], None]  # stage, detail
 
@@ -64,49 +58,99 @@ def build(
     model: Graph | str | Path,
     board: str = "pynq-z2",
     out: str | Path = "build",
-    flow: Flow | str = Flow.HLS,
+    flow: Flow | str | None = None,
     *,
     data: str | Path | None = None,
     fps: float | None = None,
     progress: Progress | None = None,
+    input_type: Given = None,
+    tools: VendorTools = HERE,
+    latency_us: float | None = None,
+    max_utilisation: float = MAX_UTILISATION,
 ) -> BuildResult:
     """Builds `model` for `board` into the folder `out`, resuming what an earlier run left there.
 
     Args:
         model: a Graph, a path that `fpgaflow.load` takes, FILE.py:FUNCTION, or a checkpoint of `fpgaflow train`.
+        flow: None: the one that `flow_for` the board names.
         data: `.npz` with `x` and labels `y`; without it, generated inputs serve the comparisons.
         fps: samples per second to reach; without it, the fastest folding that fits the board is taken.
         progress: called as stages begin.
+        input_type: the type of inputs that the model itself leaves real, as `fpgaflow.load` takes it.
+        tools: where a vendor's tools run, and for how long at most.
+        latency_us: microseconds that a sample may take; of the HLS flow.
+        max_utilisation: share of each of the part's resources that may be used; of the HLS flow.
 
     Raises:
         FpgaflowError: bad input, a model that cannot be carried, a goal that cannot be met, a tool that failed.
     """
     target, folder = load_board(board), Path(out)
-    if (chosen := _flow(flow)) is Flow.RTL and importlib.util.find_spec("amaranth") is None:
-        raise MissingTool("flow 'rtl'", "the package amaranth is not installed", "Run pip install 'fpgaflow[rtl]'")
+    chosen = flow_for(target) if flow is None else _flow(flow, target)
     if fps is not None and not 0 < fps < math.inf:
         raise BadInput("fps", f"{fps:g} is no rate", "Give samples per second, above 0")
+    goal = _goal(latency_us, max_utilisation, chosen)
+    if isinstance(model, Graph):
+        refuse_types(input_type, "the graph")
     samples = None if data is None else load_samples(Path(data))
     notify = progress or (lambda *_: None)
     notify("model", "")
     with tempfile.TemporaryDirectory(prefix="fpgaflow-") as scratch:
-        source: Graph | Path = model if isinstance(model, Graph) else _exported(str(model), Path(scratch))
+        source: Graph | Path = model if isinstance(model, Graph) else _exported(str(model), Path(scratch), input_type)
         origin = "graph" if isinstance(model, Graph) else str(model)
         with locked(folder):
-            return _Job(folder, target, origin, source, samples, fps, Stages(folder, notify), chosen).run()
+            stages = Stages(folder, notify)
+            hardware = _hardware(chosen, stages, target, tools, goal)
+            return _Job(folder, target, origin, source, samples, fps, stages, chosen, hardware).run()
 
 
-def _exported(model: str, scratch: Path) -> Path:
+def _exported(model: str, scratch: Path, input_type: Given) -> Path:
     path = to_qonnx(model, scratch / "exported.onnx")
     if not path.is_file():
         raise BadInput(str(path), "is no file", "Give the path of an .onnx file")
-    return path
+    return write_declared(path, parse_types(input_type), scratch / "declared.onnx")
 
 
-def _flow(flow: Flow | str) -> Flow:
+def flow_for(board: Board) -> Flow:
+    """The flow of a board for which none was asked: its only one, or HLS."""
+    return Flow.RTL if board.toolchain.is_open else Flow.HLS
+
+
+def _flow(flow: Flow | str, board: Board) -> Flow:
     if flow not in list(Flow):
         raise BadInput("flow", f"'{flow}' is unknown", f"Choose one of {', '.join(Flow)}")
+    if flow == Flow.HLS and board.toolchain.is_open:
+        raise BadInput("flow 'hls'", f"makes nothing for {board.toolchain} of {board.name}", "Use rtl, or leave it out")
     return Flow(flow)
+
+
+def _goal(latency_us: float | None, max_utilisation: float, flow: Flow) -> Goal:
+    """What is asked beyond samples per second."""
+    if latency_us is not None and not 0 < latency_us < math.inf:
+        raise BadInput("latency", f"{latency_us:g} is no time", "Give microseconds, above 0")
+    if not 0 < max_utilisation <= 1:
+        raise BadInput("max_utilisation", f"{max_utilisation:g} is no share", "Give a number above 0, 1 at most")
+    if flow is not Flow.HLS and (latency_us is not None or max_utilisation != MAX_UTILISATION):
+        raise BadInput("latency and utilisation", "are goals of the HLS flow", "Use --flow hls, or ask for --fps")
+    return Goal(None, latency_us, max_utilisation)
+
+
+def _hardware(flow: Flow, stages: Stages, board: Board, tools: VendorTools, goal: Goal) -> HardwareFlow:
+    if flow is Flow.HLS:
+        return HlsFlow(stages, board, tools, goal)
+    if importlib.util.find_spec("amaranth") is None:
+        raise MissingTool("flow 'rtl'", "the package amaranth is not installed", "Run pip install 'fpgaflow[rtl]'")
+    from fpgaflow.targets.rtl.stage import RtlFlow
+
+    return RtlFlow(stages, board, tools)
+
+
+def hardware_problems(graph: Graph, board: Board) -> tuple[Problem, ...]:
+    """What of a graph the flow of a board cannot carry, by op; empty where it can be built."""
+    if flow_for(board) is Flow.HLS:
+        return hls_problems(graph, board)
+    from fpgaflow.targets.rtl.stage import rtl_problems
+
+    return rtl_problems(graph, board)
 
 
 @dataclass
@@ -120,9 +164,8 @@ class _Job:
     samples: Samples | None
     fps: float | None
     stages: Stages
-    flow: Flow = Flow.HLS
-    missing: tuple[str, ...] | None = None  # tools for the bitstream; None: not that far, or no block design
-    reported: Figures | None = None
+    flow: Flow
+    hardware: HardwareFlow
 
     def run(self) -> BuildResult:
         manifest_file = self.folder / MANIFEST
@@ -140,7 +183,7 @@ class _Job:
         return BuildResult(self.folder, manifest, failure)
 
     def _stages(self) -> None:
-        run, folder, board = self.stages.run, self.folder, self.board
+        run, folder = self.stages.run, self.folder
         run("import", {"model": self.sha256}, self._import)
         graph = load_graph(folder / GRAPH)
         samples = self.samples = self.samples or generated_samples(graph)
@@ -148,26 +191,7 @@ class _Job:
         run("simulate", data, lambda: _simulate(graph, samples, folder))
         if self.is_qonnx:
             run("qonnx", {**data, "model": self.sha256}, lambda: _against_qonnx(graph, samples, folder))
-        if self.flow is Flow.RTL:
-            from fpgaflow.targets.rtl import stage as rtl  # needs Amaranth, which the other flow does without
-
-            rtl.run_stages(self.stages, graph, board, samples, self.fps, MAX_UTILISATION)
-            return
-        goal = {"graph": graph.digest, "board": repr(board), "fps": self.fps}
-        fold = run("fold", goal, lambda: _fold(graph, board, self.fps))
-        hls = _Once(lambda: _emit(graph, board, folded_options(fold, board.part), samples))
-        design = {**data, "board": repr(board), "fold": fold, "tool": hls_tool().value}
-        written = run("firmware", design, lambda: _write(hls(), folder))
-        run("csim", {**data, "project": written["project"]}, lambda: _csim(graph, hls(), samples, folder))
-        if has_block_design(board):
-            self._bitstream(written["tools"], hls)
-
-    def _bitstream(self, tools: Sequence[str], hls: Callable[[], HlsBuild]) -> None:
-        """Vendor tools, where they are; the plan's runner resumes by itself, so this is no stage of ours."""
-        self.missing = tuple(tool for tool in tools if find_executable(tool) is None)
-        if not self.missing:
-            run_plan(hls().plan, self.folder / FIRMWARE, lambda _, line: self.stages.notify("bitstream", line))
-            self.reported = reported_figures(self.folder / FIRMWARE / firmware.REPORTS_FOLDER, self._estimated())
+        self.hardware.run(graph, samples, self.fps)
 
     @cached_property
     def sha256(self) -> str:
@@ -186,18 +210,10 @@ class _Job:
             files.append(QONNX)
         return Outcome({"name": graph.name, "ops": len(graph.ops)}, tuple(files))
 
-    def _estimated(self) -> Figures:
-        if self.flow is Flow.RTL:
-            from fpgaflow.targets.rtl import stage as rtl
-
-            return rtl.figures(self.board, self.stages.facts)
-        cost = self.stages.facts.get("fold", {}).get("cost")
-        return estimated_figures(self.board, self.board.clock.design_mhz, cost)
-
     def _manifest(self, failure: FpgaflowError | None) -> dict[str, Any]:
         facts = self.stages.facts
         simulated, qonnx = facts.get("simulate", {}), facts.get("qonnx", {})
-        bitstream = f"{FIRMWARE}/{firmware.BOARD_FOLDER}/fpgaflow.bit"
+        made = self.hardware.made()
         return {
             "fpgaflow": fpgaflow.__version__,
             "model": {"source": self.origin, "sha256": self.sha256},
@@ -219,39 +235,20 @@ class _Job:
                 for name in ("qonnx", "csim", "rtl")
                 if "mismatches" in facts.get(name, {})
             },
+            "rounding": qonnx.get("rounding"),  # of float32 in QONNX's executor; None where it is exact
             "left_out": {"qonnx": qonnx["left_out"]} if "left_out" in qonnx else {},
             "folding": facts.get("fold", {}),
-            **(self.reported or self._estimated()).as_json(),
-            "firmware": FIRMWARE if "firmware" in facts else None,
-            "bitstream": None if self.reported is None else bitstream,
-            "why_no_bitstream": None if self.reported is not None else self._why(failure),
+            **made.figures.as_json(),
+            "firmware": made.firmware,
+            "bitstream": made.bitstream,
+            "why_no_bitstream": None if made.bitstream is not None else _why(made, failure),
+            **made.more,
             "failure": None if failure is None else str(failure),
         }
 
-    def _why(self, failure: FpgaflowError | None) -> str:
-        if failure is not None:
-            return f"the build failed: {failure.problem.where}"
-        if self.flow is Flow.RTL:
-            return f"fpgaflow has no block design for its RTL: add {RTL}/*.v to a Vivado project with an AXI DMA"
-        if self.missing is None:
-            return (
-                f"fpgaflow has no block design for {self.board.name}: build on from {FIRMWARE}/hls in your own design"
-            )
-        command = plans.finish_command(self.folder / FIRMWARE)
-        return f"{', '.join(self.missing)} not found: run `{command}` on a machine that has them"
 
-
-class _Once:
-    """Emits at most once, and only if a stage that runs needs it."""
-
-    def __init__(self, make: Callable[[], HlsBuild]) -> None:
-        self._make = make
-        self._made: HlsBuild | None = None
-
-    def __call__(self) -> HlsBuild:
-        if self._made is None:
-            self._made = self._make()
-        return self._made
+def _why(made: Made, failure: FpgaflowError | None) -> str | None:
+    return made.why if failure is None else f"the build failed: {failure.problem.where}"
 
 
 def _trained_accuracy(origin: Path, sha256: str) -> float | None:
@@ -273,9 +270,10 @@ def _simulate(graph: Graph, samples: Samples, folder: Path) -> Outcome:
 
 
 def _against_qonnx(graph: Graph, samples: Samples, folder: Path) -> Outcome:
-    x = samples.x[:QONNX_SAMPLES]
+    x, exact = samples.x[:QONNX_SAMPLES], float32_is_exact(graph)
     try:
         theirs = run_qonnx(folder / QONNX, {graph.inputs[0].name: x})
+        rounding = None if exact else float_rounding(folder / QONNX, graph, x[:ROUNDING_SAMPLES]).as_json()
     except ToolFailed as error:  # a second opinion that is not to be had does not make the firmware wrong
         return Outcome({"accuracy": None, "left_out": str(error)})
     ours = Simulator(graph).predict_integers(x)
@@ -283,98 +281,6 @@ def _against_qonnx(graph: Graph, samples: Samples, folder: Path) -> Outcome:
     for port in graph.outputs:
         total += count_different(output_integers(theirs[port.name], port), ours[port.name])
     labels = None if samples.y is None else samples.y[:QONNX_SAMPLES]
-    facts = {"accuracy": accuracy(theirs[graph.outputs[0].name], labels), "mismatches": total.as_json()}
-    return Outcome(facts, failure=_difference("QONNX's executor", total) if float32_is_exact(graph) else None)
-
-
-def hardware_problems(graph: Graph, board: Board) -> tuple[Problem, ...]:
-    """What of a graph the HLS flow cannot carry for a board, by op; empty where it can be built."""
-    try:
-        _fold(graph, board, None)
-    except (BadInput, UnsupportedModel, CheckFailed) as error:
-        return error.problems
-    return ()
-
-
-def _fold(graph: Graph, board: Board, fps: float | None) -> Outcome:
-    if has_block_design(board):
-        interface_for(graph)  # refuses what its streams cannot carry
-    clock_mhz = board.clock.design_mhz
-    strategy = Strategy.RESOURCE  # depthwise layers, which hls4ml has unrolled only, are emitted so by themselves
-    refused: UnsupportedModel | None = None
-    # What streams cannot carry, arrays of registers may.
-    for io_type in (IOType.STREAM, IOType.PARALLEL):
-        try:
-            _check(graph, options_for(board.part, {}, clock_mhz, io_type, strategy))
-            folding = choose_folding(graph, board, clock_mhz, fps, MAX_UTILISATION, io_type)
-            _check(graph, options_for(board.part, folding.reuse, clock_mhz, io_type, strategy))
-            break
-        except UnsupportedModel as error:
-            refused = refused or error
-        except CheckFailed as error:
-            # Of io_parallel alone: what io_stream refused is the reason for it, and may be what to change.
-            raise error if refused is None else UnsupportedModel([*refused.problems, *error.problems]) from None
-    else:
-        assert refused is not None
-        raise refused
-    cost = {name: round(value, 1 if name == "bram36" else None) for name, value in vars(folding.cost).items()}
-    facts = {
-        "reuse_factors": folding.reuse,
-        "bottleneck": folding.bottleneck,
-        "clock_mhz": clock_mhz,
-        "io_type": io_type.value,
-        "strategy": strategy.value,
-        "cost": cost,
-        "source": "estimated",
-    }
-    return Outcome(facts)
-
-
-def _check(graph: Graph, options: HlsOptions) -> None:
-    if problems := check(graph, options):
-        raise UnsupportedModel(problems)
-
-
-def folded_options(fold: Mapping[str, Any], part: str) -> HlsOptions:
-    """hls4ml's options from a manifest's `folding` and `part`."""
-    io_type, strategy = IOType(fold["io_type"]), Strategy(fold["strategy"])
-    return options_for(part, fold["reuse_factors"], fold["clock_mhz"], io_type, strategy)
-
-
-def _emit(graph: Graph, board: Board, options: HlsOptions, samples: Samples) -> HlsBuild:
-    chosen = samples.x[:BOARD_SAMPLES]
-    simulator = Simulator(graph)
-    codes = simulator.input_integers(chosen)[graph.inputs[0].name]
-    results = simulator.predict_integers(chosen)[graph.outputs[0].name]
-    return emit(graph, board, options, firmware.Vectors(chosen, codes, results), board.clock.design_mhz)
-
-
-def _write(hls: HlsBuild, folder: Path) -> Outcome:
-    plans.write(hls.plan, folder / FIRMWARE)
-    facts = {
-        "plan": hls.plan.digest,
-        "project": plans.digest_of(dict(hls.project.files)),
-        "commands": [command.name for command in hls.plan.commands],
-        "tools": sorted({command.tool for command in hls.plan.commands}),
-    }
-    return Outcome(facts, tuple(f"{FIRMWARE}/{name}" for name in hls.plan.files))
-
-
-def _csim(graph: Graph, hls: HlsBuild, samples: Samples, folder: Path) -> Outcome:
-    simulator = Simulator(graph)
-    x = samples.x[:CSIM_SAMPLES]
-    codes = simulator.input_integers(x)
-    ours = simulator.predict_integers(x)
-    compiled = CSim(hls.project, folder / CSIM)
-    theirs = compiled.predict_integers([codes[port.name] for port in graph.inputs])
-    total = Mismatches(len(x), 0, 0)
-    for port, result in zip(graph.outputs, theirs, strict=True):
-        total += count_different(result, ours[port.name])
-    return Outcome({"mismatches": total.as_json()}, failure=_difference("hls4ml's C simulation", total))
-
-
-def _difference(who: str, mismatches: Mismatches) -> CheckFailed | None:
-    if not mismatches.different:
-        return None
-    found = f"{mismatches.different} of {mismatches.values} output values differ from the simulator's"
-    return CheckFailed(who, found, "Run `fpgaflow validate` on the build to see the first layer that differs")
+    share = accuracy(theirs[graph.outputs[0].name], labels)
+    facts = {"accuracy": share, "mismatches": total.as_json(), "rounding": rounding}
+    return Outcome(facts, failure=difference("QONNX's executor", total) if exact else None)

@@ -6,7 +6,7 @@ import tempfile
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ from fpgaflow.ir.graph import Graph
 from fpgaflow.project import NO_PROJECT, Flow, Project, bundled_project, find_project
 from fpgaflow.sim.run import Simulator
 from fpgaflow.sim.stream import Run, count_file, output_names, simulate_file
-from fpgaflow.summary import print_build, print_quantised, print_validation
+from fpgaflow.summary import print_build, print_quantised, print_trained, print_validation
+from fpgaflow.targets.flow import MAX_UTILISATION, VendorTools
+from fpgaflow.vendor.remote import Remote
 
 DEFAULT_BOARD = "pynq-z2"
 
@@ -84,27 +86,40 @@ def init(options: Namespace, console: Console) -> int:
 
 
 def train(options: Namespace, console: Console) -> int:
+    from fpgaflow.training.distil import FLOAT, Distil
     from fpgaflow.training.recipe import load_recipe
     from fpgaflow.training.trainer import Progress
     from fpgaflow.training.trainer import train as run_training
 
     recipe_file, out = _recipe(options, console)
     recipe = load_recipe(recipe_file)
+    if options.distil is not None:
+        teacher = options.distil if options.distil == FLOAT else str(Path(options.distil).resolve())
+        recipe = replace(
+            recipe, distil=Distil(teacher) if recipe.distil is None else replace(recipe.distil, teacher=teacher)
+        )
     with console.meter() as meter:
 
         def show(step: Progress) -> None:
             meter.stage(f"{step.phase}, loss {step.loss:.3f}")
             meter.count(step.step, step.total)
 
-        result = run_training(recipe, out, show)
-    shares = {"float": result.float_accuracy, "quantized": result.quantised_accuracy, "samples": result.samples}
-    console.result({"out": str(result.out), "accuracy": shares, "seconds": round(result.seconds, 1)})
-    console.text(
-        f"Test accuracy over {result.samples} samples (measured): float {result.float_accuracy:.2%}, "
-        f"quantised {result.quantised_accuracy:.2%}; {result.seconds:.0f} s"
-    )
-    console.text(f"Written to {result.out}: model.onnx (QONNX), checkpoint.pt, test.npz, train.json")
+        result = run_training(recipe, out, show, recipe_file.parent)
+    if not result.leads:
+        return 0
+    console.result({"out": str(result.out), **result.scores, "seconds": round(result.seconds, 1)})
+    print_trained(result, console)
     return 0
+
+
+def search(options: Namespace, console: Console) -> int:
+    from fpgaflow.commands_search import run
+    from fpgaflow.training.recipe import load_recipe
+
+    if options.trials < 1 or options.epochs < 1:
+        raise BadInput("--trials and --epochs", "have to be 1 or more", "Give whole numbers")
+    recipe_file, _ = _recipe(options, console)
+    return run(load_recipe(recipe_file), recipe_file.parent, options, console)
 
 
 def _recipe(options: Namespace, console: Console) -> tuple[Path, Path]:
@@ -143,13 +158,25 @@ def quantize(options: Namespace, console: Console) -> int:
 def engine(options: Namespace, console: Console) -> int:
     from fpgaflow import commands_engine
 
-    return commands_engine.engine(options, console, _load(options.model))
+    return commands_engine.engine(options, console, _load(options))
 
 
 def bench(options: Namespace, console: Console) -> int:
     from fpgaflow import commands_engine
 
     return commands_engine.bench(options, console)
+
+
+def compare(options: Namespace, console: Console) -> int:
+    from fpgaflow import commands_compare
+
+    return commands_compare.run_compare(options, console)
+
+
+def report(options: Namespace, console: Console) -> int:
+    from fpgaflow import commands_compare
+
+    return commands_compare.run_report(options, console)
 
 
 def check(options: Namespace, console: Console) -> int:
@@ -160,7 +187,7 @@ def check(options: Namespace, console: Console) -> int:
     problems: list[Any] = []
     graph: Graph | None = None
     try:
-        graph = _load(options.model)
+        graph = _load(options)
         if options.board is not None:
             board = board_files.load_board(options.board)
             problems += building.hardware_problems(graph, board)
@@ -179,18 +206,44 @@ def check(options: Namespace, console: Console) -> int:
 def build(options: Namespace, console: Console) -> int:
     project = _project(options, console)
     board = options.board or project.board or DEFAULT_BOARD
-    flow = options.flow or project.flow or Flow.HLS
+    flow = options.flow or project.flow
+    if options.flow is None and (toolchain := board_files.load_board(board).toolchain).is_open:
+        flow = Flow.RTL
+        console.note(f"{board} is built with flow rtl, the only one for {toolchain}")
     fps = options.fps if options.fps is not None else project.fps
     data = options.data or project.data
     spec = options.model or str(project.model)
+    types = options.input_type or project.input_type
     with console.meter() as meter:
-        result = building.build(spec, board, options.out, flow, data=data, fps=fps, progress=meter.stage)
+        result = building.build(
+            spec,
+            board,
+            options.out,
+            flow,
+            data=data,
+            fps=fps,
+            progress=meter.stage,
+            input_type=types,
+            tools=_tools(options),
+            latency_us=options.latency_us,
+            max_utilisation=MAX_UTILISATION if options.max_utilisation is None else options.max_utilisation,
+        )
     console.result(result.manifest)
     print_build(result, console)
     if result.failure is None:
         return 0
     console.explain(result.failure)
     return result.failure.exit_code
+
+
+def _tools(options: Namespace) -> VendorTools:
+    """Where a vendor's tools run."""
+    minutes = options.tool_timeout
+    if minutes is not None and not minutes > 0:
+        raise BadInput("--tool-timeout", f"is {minutes:g} minutes", "Give a time above 0")
+    if options.remote is not None:
+        Remote(options.remote)  # refuses what is no name of a machine before any work
+    return VendorTools(options.remote, None if minutes is None else 60 * minutes)
 
 
 def _project(options: Namespace, console: Console) -> Project:
@@ -211,7 +264,7 @@ def simulate(options: Namespace, console: Console) -> int:
         raise BadInput("--trace", "has nowhere to write to", "Add --out Y.npz")
     if options.scheduler is not None and options.workers is not None:
         raise BadInput("--workers", "are this machine's threads, and --scheduler names others", "Leave out one of them")
-    simulator = Simulator(_load(options.model), options.engine, workers=options.workers)
+    simulator = Simulator(_load(options), options.engine, workers=options.workers)
     data, out = Path(options.data), None if options.out is None else Path(options.out)
     with console.meter() as meter:
         meter.stage("simulating")
@@ -257,17 +310,34 @@ def _elsewhere(options: Namespace, simulator: Simulator) -> Iterator[Run | None]
 
 def validate(options: Namespace, console: Console) -> int:
     with console.meter() as meter:
-        data, engine = (None if given is None else Path(given) for given in (options.data, options.engine))
-        validation = validating.validate(Path(options.build), data, meter.stage, engine)
-    console.result(validation.as_json())
+        given = (options.data, options.engine, options.vcd)
+        data, engine, vcd = (None if name is None else Path(name) for name in given)
+        validation = validating.validate(Path(options.build), data, meter.stage, engine, vcd)
+    if options.board_results is None:
+        console.result(validation.as_json())
+        print_validation(validation, console)
+        return 0 if validation.ok else 1
+    from fpgaflow.commands_board import print_results
+    from fpgaflow.deploy.results import bring_back
+
+    results = bring_back(Path(options.build), Path(options.board_results))
+    ok = validation.ok and results.ok
+    console.result({**validation.as_json(), "ok": ok, "board": results.as_json()})
     print_validation(validation, console)
-    return 0 if validation.ok else 1
+    print_results(results, console)
+    return 0 if ok else 1
 
 
-def _load(spec: str) -> Graph:
+def deploy(options: Namespace, console: Console) -> int:
+    from fpgaflow import commands_board
+
+    return commands_board.deploy(options, console)
+
+
+def _load(options: Namespace) -> Graph:
     """The graph of a build folder, or of anything that names a model."""
-    folder = Path(spec)
+    folder = Path(options.model)
     if folder.is_dir():
-        return load(manifest_of(folder)[1])
+        return load(manifest_of(folder)[1], input_type=options.input_type)
     with tempfile.TemporaryDirectory(prefix="fpgaflow-") as scratch:
-        return load(to_qonnx(spec, Path(scratch) / "exported.onnx"))
+        return load(to_qonnx(options.model, Path(scratch) / "exported.onnx"), input_type=options.input_type)

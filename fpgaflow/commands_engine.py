@@ -10,18 +10,22 @@ from typing import Any
 from fpgaflow.console import Console
 from fpgaflow.errors import BadInput
 from fpgaflow.ir.graph import Graph
-from fpgaflow.samples import generated_samples, load_samples
 
 
 def engine(options: Namespace, console: Console, graph: Graph) -> int:
     """Builds an engine of a loaded graph."""
-    from fpgaflow.targets.engine import EngineOptions, Target, build_engine
+    from fpgaflow.targets.engine import build_engine
+    from fpgaflow.targets.engine_kinds import EngineOptions, Target
+    from fpgaflow.targets.feeds import generated_feeds, load_feeds
+    from fpgaflow.targets.gpu.triton.units import Units
 
     data = None if options.data is None else Path(options.data)
-    samples = generated_samples(graph) if data is None else load_samples(data)
-    wanted = EngineOptions(Target(options.target), _architectures(options.sm), options.batch)
+    feeds = generated_feeds(graph) if data is None else load_feeds(graph, data)
+    wanted = EngineOptions(
+        Target(options.target), _architectures(options.sm), options.batch, Units(options.units or Units.INT8)
+    )
     with console.meter() as meter:
-        result = build_engine(graph, wanted, Path(options.out), samples, options.model, meter.stage)
+        result = build_engine(graph, wanted, Path(options.out), feeds, options.model, meter.stage)
     console.result(result.manifest)
     for name, count in result.manifest["mismatches"].items():
         console.text(
@@ -39,7 +43,10 @@ def engine(options: Namespace, console: Console, graph: Graph) -> int:
     else:
         rows = [(entry.name, entry.kind, entry.why) for entry in result.certificate.causes]
         console.table(("where", "kind", "not proven exact, because"), rows)
-    console.text(f"Written to {result.folder}: {', '.join(result.files)}")
+    kernels = [name for name in result.files if name.startswith("kernels/")]
+    listed = [name for name in result.files if name not in kernels]
+    listed += [f"{len(kernels)} files in kernels/"] if kernels else []
+    console.text(f"Written to {result.folder}: {', '.join(listed)}")
     return 0
 
 
@@ -68,7 +75,7 @@ def check_for_tensorrt(options: Namespace, console: Console) -> int:
 
 def bench(options: Namespace, console: Console) -> int:
     """Measures an engine folder on this machine."""
-    from fpgaflow.targets.bench import offline, single_stream
+    from fpgaflow.targets.bench import measure
     from fpgaflow.targets.steps import steps_of
 
     if not options.seconds > 0:
@@ -76,20 +83,24 @@ def bench(options: Namespace, console: Console) -> int:
     with console.meter() as meter:
         meter.stage("loading")
         steps = steps_of(Path(options.engine), options.batch)
-        meter.stage("single stream")
-        single = single_stream(steps.one, options.seconds, steps.counter)
-        meter.stage("offline")
-        many = offline(steps.many, steps.batch, options.seconds, steps.counter)
-    figures = {"single_stream": asdict(single), "offline": asdict(many)}
+        found = measure(steps, options.seconds, meter.stage)
+    figures = {name: asdict(one) for name, one in found.items()}
     console.result({"engine": options.engine, "device": steps.device, "source": "measured", **figures})
     console.text(f"{options.engine} on {steps.device} (measured)")
-    latencies = [f"{value * 1e6:,.1f} µs" for value in (single.p50, single.p90, single.p99)]
-    rows = [
-        ("single stream, p50 / p90 / p99", " / ".join(latencies), _energy(single.joules)),
-        (f"offline, batch {many.batch}", f"{many.samples_per_second:,.0f} samples/s", _energy(many.joules)),
-    ]
-    console.table(("scenario", "measured", "energy per sample above idle"), rows)
+    console.table(("scenario", "measured", "energy per sample above idle"), [_row(*item) for item in found.items()])
     return 0
+
+
+def _row(name: str, found: Any) -> tuple[str, str, str]:
+    title = name.replace("_", " ")
+    if hasattr(found, "samples_per_second"):
+        title, measured = f"{title}, batch {found.batch}", f"{found.samples_per_second:,.0f} samples/s"
+    else:
+        measured = " / ".join(f"{value * 1e6:,.1f} µs" for value in (found.p50, found.p90, found.p99))
+        title = f"{title}, p50 / p90 / p99"
+    if not hasattr(found, "joules"):
+        return title, measured, "not measured apart"
+    return title, measured, _energy(found.joules)
 
 
 def _energy(joules: float | None) -> str:

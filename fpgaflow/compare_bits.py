@@ -48,10 +48,11 @@ def output_integers(values: np.ndarray, port: Output) -> np.ndarray:
 
     What float32 executors round in the last place of a scale that is no power of two does not count as a difference.
     """
-    shape = [1] * values.ndim
-    shape[port.axis + 1] = -1
-    scale = np.array([float(s) for s in port.scale]).reshape(shape if len(port.scale) > 1 else -1)
-    offset = np.array([float(o) for o in port.offset]).reshape(shape if len(port.offset) > 1 else -1)
+    behind = (1,) * (values.ndim - port.axis - 2)  # axes behind the channels
+    scale, offset = (
+        np.array([float(entry) for entry in entries]).reshape(-1, *(behind if len(entries) > 1 else ()))
+        for entries in (port.scale, port.offset)
+    )
     return np.rint((values.astype(np.float64) - offset) / scale)
 
 
@@ -63,3 +64,11 @@ def float32_is_exact(graph: Graph) -> bool:
     scales = [s for port in graph.outputs for s in port.scale] + [port.gain for port in graph.inputs]
     dyadic = all(n & (n - 1) == 0 for s in scales for n in (s.numerator, s.denominator))
     return dyadic and not any(isinstance(op, Threshold) for op in graph.ops)
+
+
+def difference(who: str, mismatches: Mismatches) -> CheckFailed | None:
+    """The failure of a stage whose outputs should have been the simulator's; None where they are."""
+    if not mismatches.different:
+        return None
+    found = f"{mismatches.different} of {mismatches.values} output values differ from the simulator's"
+    return CheckFailed(who, found, "Run `fpgaflow validate` on the build to see the first layer that differs")

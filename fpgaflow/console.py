@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import rich.console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from fpgaflow.errors import FpgaflowError
+from fpgaflow.errors import FpgaflowError, ModelNote
 
 _DETAIL_WIDTH = 60
 _PIPE_WIDTH = 1000  # nothing is folded for a program that reads along
@@ -54,6 +55,29 @@ class Console:
     def note(self, text: str) -> None:
         """A remark for people."""
         self._err.print(escape(text), style="dim", soft_wrap=True)
+
+    @contextmanager
+    def notes(self) -> Iterator[None]:
+        """Shows what the block warns of by ModelNote as notes."""
+        with warnings.catch_warnings():
+            otherwise = warnings.showwarning
+
+            def show(
+                message: Warning | str,
+                category: type[Warning],
+                filename: str,
+                lineno: int,
+                file: TextIO | None = None,
+                line: str | None = None,
+            ) -> None:
+                if issubclass(category, ModelNote):
+                    self.note(str(message))
+                else:
+                    otherwise(message, category, filename, lineno, file, line)
+
+            warnings.showwarning = show
+            warnings.simplefilter("always", ModelNote)
+            yield
 
     def text(self, text: str, style: str = "") -> None:
         """A line of the result, for people only."""

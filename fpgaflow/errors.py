@@ -28,6 +28,10 @@ class Problem:
         return {**asdict(self), "node": name, "op": op, "reason": self.found}
 
 
+class ModelNote(UserWarning):
+    """What the user of a model should know of how it is carried; the command line shows it as a note."""
+
+
 class FpgaflowError(Exception):
     """Base of every error that fpgaflow raises on purpose; `exit_code` is the command line's (see docs/design.md)."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -34,12 +35,21 @@ class Project:
     flow: Flow | None
     fps: float | None
     has_recipe: bool
+    input_type: str | Mapping[str, str] | None = None  # of inputs that the model leaves real, as `load` takes it
 
 
 NO_PROJECT = Project(Path(FILE), None, None, None, None, None, has_recipe=False)
 
 _TEXT, _NUMBER, _MAPPING = ("text", (str,)), ("number", (int, float)), ("mapping", (dict,))
-_KEYS = {"model": _TEXT, "data": _TEXT, "board": _TEXT, "flow": _TEXT, "fps": _NUMBER, "train": _MAPPING}
+_KEYS = {
+    "model": _TEXT,
+    "input_type": ("text, or mapping from inputs to texts", (str, dict)),
+    "data": _TEXT,
+    "board": _TEXT,
+    "flow": _TEXT,
+    "fps": _NUMBER,
+    "train": _MAPPING,
+}
 
 
 def load_project(path: Path) -> Project:
@@ -71,6 +81,7 @@ def load_project(path: Path) -> Project:
         None if flow is None else Flow(flow),
         None if fps is None else float(fps),
         "train" in document,
+        document.get("input_type"),
     )
 
 

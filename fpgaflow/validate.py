@@ -7,17 +7,19 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fpgaflow.boards import load_board
 from fpgaflow.build_folder import CSIM, QONNX, manifest_of
-from fpgaflow.building import CSIM_SAMPLES, QONNX_SAMPLES, folded_options
+from fpgaflow.building import QONNX_SAMPLES, ROUNDING_SAMPLES
 from fpgaflow.compare_bits import Mismatches, count_different, float32_is_exact, output_integers
 from fpgaflow.errors import BadInput, FpgaflowError, MissingTool
 from fpgaflow.frontend.qonnx.executor import run_qonnx
+from fpgaflow.frontend.qonnx.rounding import FloatRounding, float_rounding
 from fpgaflow.ir.graph import Graph, Output
 from fpgaflow.ir.store import load_graph
 from fpgaflow.passes.rewrite import without_dead
@@ -29,6 +31,7 @@ from fpgaflow.targets.engine_layers import load_for
 from fpgaflow.targets.hls.csim import CSim
 from fpgaflow.targets.hls.layers import HlsOptions
 from fpgaflow.targets.hls.project import make_project
+from fpgaflow.targets.hls.stage import CSIM_SAMPLES, folded_options
 
 Array = np.ndarray
 Notify = Callable[[str], None]
@@ -67,6 +70,7 @@ class Validation:
     ways: tuple[Way, ...]
     steps: tuple[Step, ...]
     skipped: tuple[str, ...]
+    rounding: FloatRounding | None = None  # of QONNX's executor, in float32
 
     @property
     def ok(self) -> bool:
@@ -79,17 +83,21 @@ class Validation:
             "data": self.data,
             "accuracy": {"float": self.float_accuracy} | {way.name: way.accuracy for way in self.ways},
             "steps": [{**asdict(step), "ok": step.ok} for step in self.steps],
+            "rounding": None if self.rounding is None else self.rounding.as_json(),
             "skipped": list(self.skipped),
         }
 
 
-def validate(folder: Path, data: Path | None, notify: Notify, engine: Path | None = None) -> Validation:
-    """Compares QONNX's executor, the reference and fast simulator, and hls4ml's C++ or the RTL on a build's samples.
+def validate(
+    folder: Path, data: Path | None, notify: Notify, engine: Path | None = None, vcd: Path | None = None
+) -> Validation:
+    """Compares QONNX's executor, the reference and fast simulator, and hls4ml's C++ or the RTL and its netlist.
 
     Args:
         folder: what `fpgaflow build` wrote.
         data: other samples than the build's own.
         engine: what `fpgaflow engine` wrote of the same graph, to be compared too.
+        vcd: a file for the waveforms of an RTL build.
 
     Raises:
         BadInput: no finished build, samples that do not fit, or an engine of another graph.
@@ -100,6 +108,7 @@ def validate(folder: Path, data: Path | None, notify: Notify, engine: Path | Non
     skipped: list[str] = []
     ways: list[Way] = []
     steps: list[Step] = []
+    rounding: FloatRounding | None = None
     simulator, reference = Simulator(graph), Simulator(graph, Engine.REFERENCE)
     notify("simulating")
     exact = _way("reference", reference.predict_integers(samples.x), graph, samples)
@@ -110,24 +119,29 @@ def validate(folder: Path, data: Path | None, notify: Notify, engine: Path | Non
         x = samples.x[:QONNX_SAMPLES]
         try:
             theirs = run_qonnx(folder / QONNX, {graph.inputs[0].name: x})
-        except FpgaflowError as error:
-            skipped.append(f"qonnx: {error}")
-        else:
             found = {port.name: output_integers(theirs[port.name], port) for port in graph.outputs}
             ways.append(_way("qonnx", found, graph, samples))
             steps.append(_qonnx_step(folder, graph, ways[-1], exact, x))
+            notify("rounding of float32")
+            rounding = float_rounding(folder / QONNX, graph, x[:ROUNDING_SAMPLES])
+        except FpgaflowError as error:
+            skipped.append(f"qonnx: {error}")
     ways += [exact, fast]
     steps.append(_step(exact, fast, lambda row: _first_difference(reference, simulator, samples.x[row : row + 1])))
 
     x = samples.x[:CSIM_SAMPLES]
-    hardware = _rtl if manifest.get("flow") == Flow.RTL else _csim
-    try:
-        outputs, find = hardware(folder, graph, manifest, simulator, x, notify)
-    except FpgaflowError as error:
-        skipped.append(f"{hardware.__name__[1:]}: {error}")
-    else:
-        ways.append(_way(hardware.__name__[1:], outputs, graph, samples))
-        steps.append(_step(fast, ways[-1], lambda _: find(outputs)))
+    is_rtl = manifest.get("flow") == Flow.RTL
+    for hardware in (_rtl, _netlist) if is_rtl else (_csim,):
+        try:
+            outputs, find = hardware(folder, graph, manifest, simulator, x, notify)
+        except FpgaflowError as error:
+            skipped.append(f"{hardware.__name__[1:]}: {error}")
+        else:
+            ways.append(_way(hardware.__name__[1:], outputs, graph, samples))
+            steps.append(_step(fast, ways[-1], partial(_found_by, find, outputs)))
+    if vcd is not None:
+        notify("waveforms")
+        _write_waves(folder, graph, x, vcd, is_rtl=is_rtl)
     if engine is not None:
         notify("the engine")
         loaded = load_for(graph, engine)
@@ -135,7 +149,7 @@ def validate(folder: Path, data: Path | None, notify: Notify, engine: Path | Non
         excuse = None if loaded.exact else f"its certificate says so: {loaded.causes}"
         steps.append(_step(fast, ways[-1], lambda row: loaded.first_difference(samples.x[row : row + 1]), excuse))
     float_accuracy = manifest.get("accuracy", {}).get("float")
-    return Validation(len(samples), samples.source, float_accuracy, tuple(ways), tuple(steps), tuple(skipped))
+    return Validation(len(samples), samples.source, float_accuracy, tuple(ways), tuple(steps), tuple(skipped), rounding)
 
 
 Outputs = dict[str, Array]
@@ -165,6 +179,32 @@ def _rtl(
     from fpgaflow.targets.rtl.stage import rtl_integers
 
     return rtl_integers(graph, folder, x), lambda _: None
+
+
+def _found_by(find: Find, outputs: Outputs, row: int) -> str | None:
+    """The first layer that differs, whichever sample does."""
+    return find(outputs)
+
+
+def _netlist(
+    folder: Path, graph: Graph, manifest: Mapping[str, Any], simulator: Simulator, x: Array, notify: Notify
+) -> tuple[Outputs, Find]:
+    """What the synthesised cells give on a few samples."""
+    notify("netlist simulation")
+    if importlib.util.find_spec("amaranth") is None:
+        raise MissingTool("netlist", "the package amaranth is not installed", "Run pip install 'fpgaflow[rtl]'")
+    from fpgaflow.targets.rtl.netlist import SAMPLES
+    from fpgaflow.targets.rtl.stage import netlist_integers
+
+    return netlist_integers(graph, folder, load_board(manifest["board"]), x[:SAMPLES]), lambda _: None
+
+
+def _write_waves(folder: Path, graph: Graph, x: Array, vcd: Path, *, is_rtl: bool) -> None:
+    if not is_rtl:
+        raise BadInput("--vcd", f"{folder} has no Verilog of fpgaflow's", "Build with --flow rtl")
+    from fpgaflow.targets.rtl.waves import write_waves
+
+    write_waves(graph, folder, x, vcd)
 
 
 def _samples(graph: Graph, manifest: Mapping[str, Any], data: Path | None) -> Samples:

@@ -13,7 +13,7 @@ import numpy as np
 from onnx import ModelProto
 
 from tests.models import Net
-from tests.report.test_parse import HLS_XML, TIMING, UTILIZATION
+from tests.report.test_parse import HLS_XML, POWER, TIMING, UTILIZATION
 
 STAGES = ["import", "simulate", "qonnx", "fold", "firmware", "csim"]
 SAMPLES = 150  # no whole number of the executor's batches
@@ -81,6 +81,7 @@ REPORTS = {
     ),
     "utilization.rpt": UTILIZATION,
     "timing.rpt": TIMING.replace("-0.521", " 0.521"),
+    "power.rpt": POWER,
     "clock.json": '{"asked_mhz": 100, "actual_mhz": 99.999001}\n',
 }
 
@@ -94,8 +95,9 @@ def install_vendor_tools(folder: Path, reports: Mapping[str, str] = REPORTS) -> 
     ip = "fpgaflow_prj/solution1/impl/ip"
     hls = f"mkdir -p ../reports {ip}; cp {given}/csynth.xml ../reports; echo ip >{ip}/component.xml"
     vivado = (
-        f"cp {given}/*.rpt {given}/clock.json ../reports; echo bits >../board/fpgaflow.bit; echo >../board/fpgaflow.hwh"
-        "; echo power >../reports/power.rpt; echo >../reports/utilization_hierarchical.rpt"
+        f"mkdir -p ../reports; cp {given}/*.rpt {given}/clock.json ../reports"
+        "; echo bits >../board/fpgaflow.bit; echo >../board/fpgaflow.hwh"
+        "; echo >../reports/utilization_hierarchical.rpt"
     )
     install(folder, "vitis_hls", f'test "$*" = "-f hls.tcl"; echo hls >>{folder}/runs; {hls}')
     install(folder, "vivado", f"test -f block_design.tcl; echo vivado >>{folder}/runs; {vivado}")

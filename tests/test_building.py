@@ -81,6 +81,7 @@ def test_manifest_holds_the_contract(finished: Path) -> None:
     assert list(statuses(manifest)) == STAGES
     none_differ = {"samples": SAMPLES, "values": 3 * SAMPLES, "different": 0, "first_sample": None}
     assert manifest["mismatches"] == {"qonnx_vs_sim": none_differ, "csim_vs_sim": none_differ}
+    assert manifest["rounding"] is None, "float32 is exact"
     assert manifest["resources"].keys() == {"lut", "ff", "dsp", "bram36"}
     available = load_board("pynq-z2").resources
     for name, figure in manifest["resources"].items():
@@ -328,12 +329,15 @@ def test_difference_from_qonnx_fails(project: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_difference_from_qonnx_is_told_where_float32_rounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = graph_of(perceptron(scale=0.1))
+    model = perceptron(scale=0.1)
+    (tmp_path / QONNX).write_bytes(model.SerializeToString())
+    graph = graph_of(model)
     assert not float32_is_exact(graph)
     right = Simulator(graph)
     monkeypatch.setattr(building, "run_qonnx", lambda _, inputs: {"scores": right.predict(inputs["x"]) + 1})
     outcome = building._against_qonnx(graph, generated_samples(graph), tmp_path)
     assert outcome.facts["mismatches"]["different"] > 0 and outcome.failure is None
+    assert outcome.facts["rounding"]["samples"] == 100 and outcome.facts["rounding"]["values"] > 0
 
 
 def branches() -> ModelProto:

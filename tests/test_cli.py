@@ -23,7 +23,10 @@ from fpgaflow.stages import STATE, locked
 from tests.builds import SAMPLES, STAGES, command, install, install_vendor_tools, path_with, statuses
 from tests.models import Net
 
-COMMANDS = ("doctor", "boards", "init", "train", "quantize", "check", "build", "simulate", "validate")
+COMMANDS = (
+    *("doctor", "boards", "init", "train", "search", "quantize", "check", "build", "simulate", "validate"),
+    *("engine", "bench", "deploy", "compare", "report"),
+)
 
 
 class Ran(NamedTuple):

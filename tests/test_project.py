@@ -34,7 +34,7 @@ def test_keys_left_out(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("modle: a.onnx", "modle: is not a known key. Did you mean model?"),
-        ("xyz: 1", "xyz: is not a known key. Known keys: model, data, board, flow, fps, train"),
+        ("xyz: 1", "xyz: is not a known key. Known keys: model, input_type, data, board, flow, fps, train"),
         ("1: 2", "1: is not a known key"),
         ("[a]: 2", "cannot be read"),
         ("model: 3", "model: 3 is no text"),

@@ -95,10 +95,13 @@ def test_without_labels(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_checkpoint(folder: Path) -> None:
-    from fpgaflow.training.export import Checkpoint, save_checkpoint
-    from fpgaflow.training.models import ModelName, lenet5
+    from fpgaflow.training.checkpoint import Checkpoint, save_checkpoint
+    from fpgaflow.training.convert import traced
+    from fpgaflow.training.models import Architecture, ModelName
 
-    save_checkpoint(Checkpoint(ModelName.LENET5, None, True, lenet5(None, norm=True).eval()), folder / "float.pt")
+    architecture = Architecture(ModelName.LENET5, (1, 32, 32), 10)
+    network = traced(architecture.build()).eval()
+    save_checkpoint(Checkpoint(architecture, None, False, False, network), folder / "float.pt")
     np.savez(folder / "images.npz", x=np.random.default_rng(0).random((4, 1, 32, 32), np.float32))
     assert quantize("float.pt", "images.npz").different == 0
 

@@ -40,7 +40,7 @@ def test_every_way_computes_the_same(project: Path) -> None:
     shares = {way.accuracy for way in validation.ways}
     assert [way.name for way in validation.ways] == ["qonnx", "reference", "fast", "csim"]
     assert shares == {json.loads((project / "build" / MANIFEST).read_text())["accuracy"]["simulated"]}
-    assert told == ["simulating", "QONNX executor", "hls4ml C simulation"]
+    assert told == ["simulating", "QONNX executor", "rounding of float32", "hls4ml C simulation"]
     assert files_of(project / "build" / "firmware") == before
 
 
@@ -58,8 +58,10 @@ def test_an_engine_is_compared_too(target: str, project: Path, tmp_path: Path) -
 def test_json_is_plain(project: Path) -> None:
     document = run(project / "build").as_json()
     assert json.loads(json.dumps(document)) == document
-    assert document.keys() == {"ok", "samples", "data", "accuracy", "steps", "skipped"}
+    assert document.keys() == {"ok", "samples", "data", "accuracy", "steps", "rounding", "skipped"}
     assert document["accuracy"].keys() == {"float", "qonnx", "reference", "fast", "csim"}
+    assert document["rounding"].keys() == {"samples", "values", "different", "quantisers", "not_compared"}
+    assert document["rounding"]["different"] == 0 < document["rounding"]["values"]
     assert document["steps"][0].keys() == {"left", "right", "mismatches", "first_layer", "excuse", "ok"}
 
 
