@@ -168,6 +168,7 @@ def _goal_arguments(sub: argparse.ArgumentParser) -> None:
 def _validate_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("build", metavar="BUILD", help="a folder that `fpgaflow build` wrote")
     sub.add_argument("--data", metavar="X.npz", help="other samples than the build's own")
+    sub.add_argument("--netlist", action="store_true", help="simulate the netlist of an RTL build even if that is slow")
     sub.add_argument("--vcd", metavar="FILE", help="waveforms of the first samples through the Verilog of an RTL build")
     sub.add_argument(
         "--engine", metavar="DIR", help="compare an engine that `fpgaflow engine` made from this build too"

@@ -312,7 +312,7 @@ def validate(options: Namespace, console: Console) -> int:
     with console.meter() as meter:
         given = (options.data, options.engine, options.vcd)
         data, engine, vcd = (None if name is None else Path(name) for name in given)
-        validation = validating.validate(Path(options.build), data, meter.stage, engine, vcd)
+        validation = validating.validate(Path(options.build), data, meter.stage, engine, vcd, netlist=options.netlist)
     if options.board_results is None:
         console.result(validation.as_json())
         print_validation(validation, console)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -13,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from fpgaflow.boards import load_board
 from fpgaflow.build_folder import CSIM, QONNX, manifest_of
 from fpgaflow.building import QONNX_SAMPLES, ROUNDING_SAMPLES
 from fpgaflow.compare_bits import Mismatches, count_different, float32_is_exact, output_integers
-from fpgaflow.errors import BadInput, FpgaflowError, MissingTool
+from fpgaflow.errors import BadInput, FpgaflowError
 from fpgaflow.frontend.qonnx.executor import run_qonnx
 from fpgaflow.frontend.qonnx.rounding import FloatRounding, float_rounding
 from fpgaflow.ir.graph import Graph, Output
@@ -32,9 +30,17 @@ from fpgaflow.targets.hls.csim import CSim
 from fpgaflow.targets.hls.layers import HlsOptions
 from fpgaflow.targets.hls.project import make_project
 from fpgaflow.targets.hls.stage import CSIM_SAMPLES, folded_options
-
-Array = np.ndarray
-Notify = Callable[[str], None]
+from fpgaflow.validate_rtl import (
+    Array,
+    Find,
+    Hardware,
+    Notify,
+    Outputs,
+    long_netlist,
+    run_netlist,
+    run_rtl,
+    write_waves,
+)
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,13 @@ class Validation:
 
 
 def validate(
-    folder: Path, data: Path | None, notify: Notify, engine: Path | None = None, vcd: Path | None = None
+    folder: Path,
+    data: Path | None,
+    notify: Notify,
+    engine: Path | None = None,
+    vcd: Path | None = None,
+    *,
+    netlist: bool = False,
 ) -> Validation:
     """Compares QONNX's executor, the reference and fast simulator, and hls4ml's C++ or the RTL and its netlist.
 
@@ -98,6 +110,7 @@ def validate(
         data: other samples than the build's own.
         engine: what `fpgaflow engine` wrote of the same graph, to be compared too.
         vcd: a file for the waveforms of an RTL build.
+        netlist: simulate the netlist of an RTL build however long that takes; small ones are anyway.
 
     Raises:
         BadInput: no finished build, samples that do not fit, or an engine of another graph.
@@ -131,17 +144,21 @@ def validate(
 
     x = samples.x[:CSIM_SAMPLES]
     is_rtl = manifest.get("flow") == Flow.RTL
-    for hardware in (_rtl, _netlist) if is_rtl else (_csim,):
+    hardware_ways: dict[str, Hardware] = {"rtl": run_rtl, "netlist": run_netlist} if is_rtl else {"csim": _csim}
+    if is_rtl and not netlist and (why := long_netlist(manifest)) is not None:
+        skipped.append(why)
+        del hardware_ways["netlist"]
+    for name, hardware in hardware_ways.items():
         try:
             outputs, find = hardware(folder, graph, manifest, simulator, x, notify)
         except FpgaflowError as error:
-            skipped.append(f"{hardware.__name__[1:]}: {error}")
+            skipped.append(f"{name}: {error}")
         else:
-            ways.append(_way(hardware.__name__[1:], outputs, graph, samples))
+            ways.append(_way(name, outputs, graph, samples))
             steps.append(_step(fast, ways[-1], partial(_found_by, find, outputs)))
     if vcd is not None:
         notify("waveforms")
-        _write_waves(folder, graph, x, vcd, is_rtl=is_rtl)
+        write_waves(folder, graph, x, vcd, is_rtl=is_rtl)
     if engine is not None:
         notify("the engine")
         loaded = load_for(graph, engine)
@@ -150,10 +167,6 @@ def validate(
         steps.append(_step(fast, ways[-1], lambda row: loaded.first_difference(samples.x[row : row + 1]), excuse))
     float_accuracy = manifest.get("accuracy", {}).get("float")
     return Validation(len(samples), samples.source, float_accuracy, tuple(ways), tuple(steps), tuple(skipped), rounding)
-
-
-Outputs = dict[str, Array]
-Find = Callable[[Outputs], str | None]
 
 
 def _csim(
@@ -169,42 +182,9 @@ def _csim(
     return firmware.outputs(graph, folder / CSIM), firmware.first_difference
 
 
-def _rtl(
-    folder: Path, graph: Graph, manifest: Mapping[str, Any], simulator: Simulator, x: Array, notify: Notify
-) -> tuple[Outputs, Find]:
-    """What the Verilog gives in a cycle-accurate run; of its layers nothing is known outside."""
-    notify("RTL simulation")
-    if importlib.util.find_spec("amaranth") is None:
-        raise MissingTool("RTL", "the package amaranth is not installed", "Run pip install 'fpgaflow[rtl]'")
-    from fpgaflow.targets.rtl.stage import rtl_integers
-
-    return rtl_integers(graph, folder, x), lambda _: None
-
-
 def _found_by(find: Find, outputs: Outputs, row: int) -> str | None:
     """The first layer that differs, whichever sample does."""
     return find(outputs)
-
-
-def _netlist(
-    folder: Path, graph: Graph, manifest: Mapping[str, Any], simulator: Simulator, x: Array, notify: Notify
-) -> tuple[Outputs, Find]:
-    """What the synthesised cells give on a few samples."""
-    notify("netlist simulation")
-    if importlib.util.find_spec("amaranth") is None:
-        raise MissingTool("netlist", "the package amaranth is not installed", "Run pip install 'fpgaflow[rtl]'")
-    from fpgaflow.targets.rtl.netlist import SAMPLES
-    from fpgaflow.targets.rtl.stage import netlist_integers
-
-    return netlist_integers(graph, folder, load_board(manifest["board"]), x[:SAMPLES]), lambda _: None
-
-
-def _write_waves(folder: Path, graph: Graph, x: Array, vcd: Path, *, is_rtl: bool) -> None:
-    if not is_rtl:
-        raise BadInput("--vcd", f"{folder} has no Verilog of fpgaflow's", "Build with --flow rtl")
-    from fpgaflow.targets.rtl.waves import write_waves
-
-    write_waves(graph, folder, x, vcd)
 
 
 def _samples(graph: Graph, manifest: Mapping[str, Any], data: Path | None) -> Samples:

@@ -14,7 +14,6 @@ from fpgaflow.targets.rtl.simulate import RtlSimulation
 from fpgaflow.targets.rtl.synth import Netlist
 from fpgaflow.targets.rtl.yosys import find_yosys
 
-SAMPLES = 5  # of those that are simulated: cells run tens of times slower than Verilog
 MODELS = Path(__file__).with_name("models")
 _MODELLED = (Family.ZYNQ_7000, Family.ARTIX_7)
 
