@@ -5,7 +5,6 @@ Each stage is resumable (fpgaflow.stages); the manifest is written last, and who
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import tempfile
@@ -19,6 +18,7 @@ import fpgaflow
 from fpgaflow.boards import Board, load_board
 from fpgaflow.build_folder import GRAPH, MANIFEST, QONNX, write_npz
 from fpgaflow.compare_bits import Mismatches, count_different, difference, float32_is_exact, output_integers
+from fpgaflow.doctor import require_rtl
 from fpgaflow.errors import BadInput, CheckFailed, FpgaflowError, MissingTool, Problem, ToolFailed, UnsupportedModel
 from fpgaflow.files import write_atomic
 from fpgaflow.frontend.load import load
@@ -137,8 +137,7 @@ def _goal(latency_us: float | None, max_utilisation: float, flow: Flow) -> Goal:
 def _hardware(flow: Flow, stages: Stages, board: Board, tools: VendorTools, goal: Goal) -> HardwareFlow:
     if flow is Flow.HLS:
         return HlsFlow(stages, board, tools, goal)
-    if importlib.util.find_spec("amaranth") is None:
-        raise MissingTool("flow 'rtl'", "the package amaranth is not installed", "Run pip install 'fpgaflow[rtl]'")
+    require_rtl("flow 'rtl'")
     from fpgaflow.targets.rtl.stage import RtlFlow
 
     return RtlFlow(stages, board, tools)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import fpgaflow
-from fpgaflow import cli_arguments as arguments
+from fpgaflow import cli_arguments
 from fpgaflow.console import Console
 from fpgaflow.errors import BadInput, FpgaflowError
 
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         help="let the float network, or that of a checkpoint, teach the quantised one",
     )
 
-    arguments.search_arguments(
+    cli_arguments.search_arguments(
         command(
             "search",
             "search the smallest network",
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     )
 
-    arguments.quantize_arguments(
+    cli_arguments.quantize_arguments(
         command(
             "quantize",
             "quantise a float model",
@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         "what cannot be carried exactly",
         "Says what in a model cannot be carried exactly, node by node, before any work.",
     )
-    arguments.model_argument(sub, metavar="MODEL", help=arguments.MODEL_HELP)
+    cli_arguments.model_argument(sub, metavar="MODEL", help=cli_arguments.MODEL_HELP)
     sub.add_argument("--board", metavar="NAME", help="check the hardware flow for this board too")
     sub.add_argument(
         "--for",
@@ -106,15 +106,15 @@ def _parser() -> argparse.ArgumentParser:
         "build firmware",
         "Builds everything up to the firmware bundle into a folder; resumes what an earlier run left there.",
     )
-    arguments.model_argument(
+    cli_arguments.model_argument(
         sub,
         nargs="?",
         metavar="MODEL",
-        help=f"{arguments.MODEL_HELP}; default: fpgaflow.yaml in this folder, else the bundled LeNet",
+        help=f"{cli_arguments.MODEL_HELP}; default: fpgaflow.yaml in this folder, else the bundled LeNet",
     )
     sub.add_argument("--board", metavar="NAME", help="a board's name, or your own board file (.toml)")
     sub.add_argument("--flow", choices=["hls", "rtl"], help="default: hls; rtl for boards of nextpnr, their only one")
-    arguments.goal_arguments(sub)
+    cli_arguments.goal_arguments(sub)
     sub.add_argument(
         "--data",
         metavar="X.npz",
@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--out", metavar="DIR", default="build", help="default: build")
 
-    arguments.engine_arguments(
+    cli_arguments.engine_arguments(
         command(
             "engine",
             "build an accelerator engine",
@@ -141,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--seconds", type=float, default=2.0, metavar="S", help="how long to measure each; default: 2")
 
-    arguments.compare_arguments(
+    cli_arguments.compare_arguments(
         command(
             "compare",
             "compare targets in one report",
@@ -156,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", metavar="DIR", help="default: the build's folder")
 
     sub = command("simulate", "bit-accurate outputs", "Computes the exact outputs of a model or build for a data file.")
-    arguments.model_argument(sub, metavar="MODEL_OR_BUILD", help=f"a build folder, or {arguments.MODEL_HELP}")
+    cli_arguments.model_argument(sub, metavar="MODEL_OR_BUILD", help=f"a build folder, or {cli_arguments.MODEL_HELP}")
     sub.add_argument(
         "--data",
         metavar="X.npz",
@@ -184,14 +184,14 @@ def _parser() -> argparse.ArgumentParser:
         "--scheduler", metavar="ADDRESS", help="spread the work over a Dask scheduler's workers, as tcp://10.0.0.1:8786"
     )
 
-    arguments.validate_arguments(
+    cli_arguments.validate_arguments(
         command(
             "validate",
             "compare all ways to compute",
             "Compares QONNX, both simulators and the compiled firmware of a build, value by value.",
         )
     )
-    arguments.deploy_arguments(
+    cli_arguments.deploy_arguments(
         command(
             "deploy",
             "the archive for the board",

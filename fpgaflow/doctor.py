@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import re
 import shutil
@@ -176,6 +177,17 @@ def require_tools(executables: Iterable[str]) -> None:
             remedies.setdefault(_how_to_get(name), []).append(name)
         fix = "; ".join(f"to get {' and '.join(names)}: {remedy}" for remedy, names in remedies.items())
         raise MissingTool(", ".join(missing), "not found on PATH", fix)
+
+
+def has_rtl() -> bool:
+    """Whether fpgaflow's own RTL can be generated here."""
+    return importlib.util.find_spec("amaranth") is not None
+
+
+def require_rtl(where: str) -> None:
+    """Raises: MissingTool: the package behind fpgaflow's own RTL is not installed, which `where` needs."""
+    if not has_rtl():
+        raise MissingTool(where, "the package amaranth is not installed", "Run pip install 'fpgaflow[rtl]'")
 
 
 def _how_to_get(executable: str) -> str:

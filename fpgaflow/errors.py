@@ -54,6 +54,10 @@ class BadInput(FpgaflowError):
     """A file, option or array that the user gave is not what it has to be."""
 
 
+class Busy(BadInput):
+    """Another process is at work in the folder: the same can be asked again later."""
+
+
 class MissingTool(FpgaflowError):
     """A program or package that this step needs is not on this machine."""
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fpgaflow.data import data_dir
-from fpgaflow.errors import BadInput, FpgaflowError
+from fpgaflow.errors import BadInput, Busy, FpgaflowError
 from fpgaflow.files import write_atomic
 
 STATE = ".fpgaflow"
@@ -126,7 +126,8 @@ def locked(folder: Path) -> Iterator[None]:
     """Keeps a second build out of the folder; the lock goes with the process, however it ends.
 
     Raises:
-        BadInput: another build is at work there, or the folder cannot be written.
+        Busy: another build is at work there.
+        BadInput: the folder cannot be written.
     """
     try:
         (folder / STATE).mkdir(parents=True, exist_ok=True)
@@ -137,7 +138,7 @@ def locked(folder: Path) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(handle)
-        raise BadInput(str(folder), "another build is at work there", "Wait for it, or choose another --out") from None
+        raise Busy(str(folder), "another build is at work there", "Wait for it, or choose another --out") from None
     try:
         yield
     finally:

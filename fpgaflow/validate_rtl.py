@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fpgaflow.boards import load_board
-from fpgaflow.errors import BadInput, MissingTool
+from fpgaflow.doctor import require_rtl
+from fpgaflow.errors import BadInput
 from fpgaflow.ir.graph import Graph
 from fpgaflow.sim.run import Simulator
 
@@ -29,8 +29,7 @@ def run_rtl(
 ) -> tuple[Outputs, Find]:
     """What the Verilog gives in a cycle-accurate run; of its layers nothing is known outside."""
     notify("RTL simulation")
-    if importlib.util.find_spec("amaranth") is None:
-        raise MissingTool("RTL", "the package amaranth is not installed", "Run pip install 'fpgaflow[rtl]'")
+    require_rtl("RTL")
     from fpgaflow.targets.rtl.stage import rtl_integers
 
     return rtl_integers(graph, folder, x), lambda _: None
@@ -55,8 +54,7 @@ def run_netlist(
 ) -> tuple[Outputs, Find]:
     """What the synthesised cells give on a few samples."""
     notify("netlist simulation")
-    if importlib.util.find_spec("amaranth") is None:
-        raise MissingTool("netlist", "the package amaranth is not installed", "Run pip install 'fpgaflow[rtl]'")
+    require_rtl("netlist")
     from fpgaflow.targets.rtl.stage import netlist_integers
 
     return netlist_integers(graph, folder, load_board(manifest["board"]), x[:NETLIST_SAMPLES]), lambda _: None

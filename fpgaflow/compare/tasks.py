@@ -5,9 +5,9 @@ A piece that is done is recognised by what it left behind, so that a comparison 
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,13 +20,13 @@ from typing import Any
 import fpgaflow
 from fpgaflow.boards import load_board
 from fpgaflow.build_folder import MANIFEST
-from fpgaflow.errors import BadInput, FpgaflowError
+from fpgaflow.doctor import has_rtl
+from fpgaflow.errors import BadInput, Busy, FpgaflowError
 from fpgaflow.files import write_atomic
 from fpgaflow.samples import load_samples
 from fpgaflow.stages import STATE, digest, file_digest
 
 RECORD = "compare.json"
-_LOCKED = "another build is at work there"
 _LOCK_WAIT_S = 600.0
 Notify = Callable[[str], None]
 
@@ -126,11 +126,11 @@ def make_build(task: BuildTask) -> None:
     deadline = time.monotonic() + _LOCK_WAIT_S
     while True:
         try:
-            kinds: dict[str, Any] = {"input_type": list(task.input_type)} if task.input_type else {}
-            result = build(task.model, task.board, out, flow, data=task.data, fps=task.fps, **kinds)
+            types = list(task.input_type) or None
+            result = build(task.model, task.board, out, flow, data=task.data, fps=task.fps, input_type=types)
             break
-        except BadInput as error:
-            if error.problem.found != _LOCKED or time.monotonic() > deadline:
+        except Busy:
+            if time.monotonic() > deadline:
                 raise
             time.sleep(1)
     if result.failure is None or result.failure.exit_code == 1:  # what does not fit will not fit the next time either
@@ -139,10 +139,8 @@ def make_build(task: BuildTask) -> None:
 
 def choose_flow(task: BuildTask) -> str:
     """RTL where fpgaflow's generator carries the model to the board: its cycles can be simulated. Else HLS."""
-    if importlib.util.find_spec("amaranth") is None:
+    if not has_rtl():
         return "hls"
-    import tempfile
-
     from fpgaflow.frontend.load import load
     from fpgaflow.frontend.torch import to_qonnx
     from fpgaflow.targets.rtl.generate import check_rtl

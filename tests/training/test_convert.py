@@ -32,11 +32,14 @@ def assert_exact(net: nn.Module, x: Tensor, folder: Path) -> None:
     assert len(np.unique(expected)) > 5
 
 
-@pytest.mark.parametrize("bits", [BITS, Bits(8, 8, 8), Bits(2, 3, 5)], ids=str)
-@pytest.mark.parametrize("name", ModelName)
+SLOW = (ModelName.RESNET8, ModelName.DS_CNN)
+CASES = [(name, BITS) for name in ModelName] + [
+    (name, bits) for name in ModelName if name not in SLOW for bits in (Bits(8, 8, 8), Bits(2, 3, 5))
+]
+
+
+@pytest.mark.parametrize(("name", "bits"), CASES, ids=str)
 def test_the_simulator_computes_the_bits_of_every_model(name, bits, tmp_path):
-    if name in (ModelName.RESNET8, ModelName.DS_CNN) and bits != BITS:
-        pytest.skip("one width is enough for the slow ones")
     x = samples(name)
     assert_exact(fitted(built(name), bits, x), x, tmp_path)
 
