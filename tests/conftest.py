@@ -23,6 +23,11 @@ settings.register_profile("search", settings.get_profile("fixed"), derandomize=F
 settings.load_profile("fixed")
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes never name a case: the workers must all collect the same names, and a gzip header holds the time."""
+    return f"{len(val)}-bytes" if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `model.onnx`, `data.npz` and their finished `build`; read only."""

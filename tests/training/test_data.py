@@ -94,7 +94,11 @@ def test_the_real_mnist_is_split():
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(b"", "no whole idx"), (idx(LABELS)[:-1], "no whole idx"), (gzip.compress(idx(LABELS))[:-9], "cannot be read")],
+    [
+        pytest.param(b"", "no whole idx", id="empty"),
+        pytest.param(idx(LABELS)[:-1], "no whole idx", id="a byte short"),
+        pytest.param(gzip.compress(idx(LABELS))[:-9], "cannot be read", id="gzip cut off"),
+    ],
 )
 def test_damaged_idx_files(content, says, tmp_path):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(pixels(30, 4, 4)))
