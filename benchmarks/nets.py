@@ -116,23 +116,28 @@ def resnet8() -> Net:
             last = layers.relu(layers.conv(f"stage{stage}c", last, filters, 1, stride))
         joined = layers.add("Merge", f"stage{stage}add", [inner, last], layers.shapes[inner], op="add")
         last = layers.relu(joined)
-    height, width, channels = layers.shapes[last]
-    types = {"accum": "ap_fixed<16,12>", "result": _ACTIVATION}
-    pooled = layers.add(
-        "GlobalAveragePooling2D",
-        "pool",
-        [last],
-        (channels,),
-        pool_op="Average",
-        n_filt=channels,
-        in_height=height,
-        in_width=width,
-        data_format="channels_last",
-        types=types,
-    )
-    layers.dense("output", pooled, 10)
+    layers.dense("output", _pooled(layers, last), 10)
     x = layers.random.random((512, 32, 32, 3), dtype=np.float32)
     return _from_model("ResNet8, 32x32x3, 4 bits", layers.model(), x)
+
+
+def residual() -> Net:
+    """A small residual network for 8x8x3: a convolution, two more around which its result goes, pooling, dense."""
+    layers = _Layers((8, 8, 3))
+    first = layers.relu(layers.conv("conv1", "x", 8, 3))
+    inner = layers.relu(layers.conv("conv2", first, 8, 3))
+    inner = layers.relu(layers.conv("conv3", inner, 8, 3))
+    last = layers.relu(layers.add("Merge", "sum", [inner, first], layers.shapes[inner], op="add"))
+    layers.dense("output", _pooled(layers, last), 10)
+    return _from_model("residual, 8x8x3, 4 bits", layers.model(), layers.random.random((512, 8, 8, 3), np.float32))
+
+
+def _pooled(layers: _Layers, last: str) -> str:
+    """The mean over both axes of an image."""
+    height, width, channels = layers.shapes[last]
+    places = {"n_filt": channels, "in_height": height, "in_width": width, "data_format": "channels_last"}
+    types = {"accum": "ap_fixed<16,12>", "result": _ACTIVATION}
+    return layers.add("GlobalAveragePooling2D", "pool", [last], (channels,), pool_op="Average", types=types, **places)
 
 
 def lenet() -> Net:
@@ -172,4 +177,10 @@ def _from_graph(title: str, graph: Graph, x: Array) -> Net:
     return Net(title, graph, ModelGraph.from_layer_list(config, plan.layers, plan.inputs, plan.outputs), x)
 
 
-NETS: dict[str, Callable[[], Net]] = {"mlp": mlp, "lenet": lenet, "resnet8": resnet8, "kws": keywords}
+NETS: dict[str, Callable[[], Net]] = {
+    "mlp": mlp,
+    "lenet": lenet,
+    "resnet8": resnet8,
+    "residual": residual,
+    "kws": keywords,
+}

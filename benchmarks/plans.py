@@ -22,34 +22,44 @@ from fpgaflow.targets.hls.folding import Goal, choose_folding, utilisation_text
 
 GOALS = (1_000.0, 10_000.0, 50_000.0, None)
 CLOCK_MHZ = 100.0
+BUNDLED = 2  # models that need no MODEL
 
 
-def row(name: str, graph: Graph, board: Board, fps: float | None) -> str:
+def row(name: str, graph: Graph, board: Board, goal: Goal) -> str:
     """A line of the table."""
-    goal = "as fast as fits" if fps is None else f"{fps:,.0f}/s"
+    asked = "as fast as fits" if goal.fps is None else f"{goal.fps:,.0f}/s"
+    if goal.latency_us is not None:
+        asked = f"{goal.latency_us:g} µs"
     try:
-        plan = choose_folding(graph, board, CLOCK_MHZ, Goal(fps))
+        plan = choose_folding(graph, board, CLOCK_MHZ, goal)
     except CheckFailed as error:
-        return f"| {name} | {goal} | no: {error.problem.found} | | | | |"
+        return f"| {name} | {asked} | no: {error.problem.found} | | | | |"
     layers = ", ".join("unrolled" if choice.unrolled else f"{choice.reuse:,}" for choice in plan.choices.values())
     rate, delay = CLOCK_MHZ * 1e6 / plan.cost.cycles, plan.cost.latency / CLOCK_MHZ
     shares = utilisation_text(plan.cost.utilisation(board))
-    return f"| {name} | {goal} | {rate:,.0f}/s | {delay:,.1f} µs | {shares} | {plan.bottleneck} | {layers} |"
+    return f"| {name} | {asked} | {rate:,.0f}/s | {delay:,.1f} µs | {shares} | {plan.bottleneck} | {layers} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", metavar="MODEL")
+    parser.add_argument("--input-type", action="append", metavar="TYPE", help="as `fpgaflow build --input-type`")
+    parser.add_argument("--latency-us", type=float, metavar="N", help="this goal alone, of MODELs alone")
+    options = parser.parse_args()
     graphs = {"LeNet-5, digits": load(data_dir("examples/lenet_digits") / "model.onnx"), "jet MLP, 4 bits": mlp().graph}
     with tempfile.TemporaryDirectory() as scratch:
-        for spec in parser.parse_args().models:
-            graphs[Path(spec.partition(":")[0]).stem] = load(to_qonnx(spec, Path(scratch) / "exported.onnx"))
+        for spec in options.models:
+            source = to_qonnx(spec, Path(scratch) / "exported.onnx")
+            graphs[Path(spec.partition(":")[0]).stem] = load(source, input_type=options.input_type)
     board = load_board("pynq-z2")
     print("| model | goal | samples | one sample | of the part | bottleneck | reuse factors |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
+    goals = [Goal(fps) for fps in GOALS]
+    if options.latency_us is not None:
+        goals, graphs = [Goal(latency_us=options.latency_us)], dict(list(graphs.items())[BUNDLED:])
     for name, graph in graphs.items():
-        for fps in GOALS:
-            print(row(name, graph, board, fps), flush=True)
+        for goal in goals:
+            print(row(name, graph, board, goal), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 `unrolled` trains 16-64-32-32-5 perceptrons (the shape of hls4ml's jet tagging) on a generated task, unrolls them, and
 has Yosys count what they take, with the whole top; `--da4ml PYTHON` names a Python that has da4ml (LGPL-3.0, no
 dependency), which makes the same network its own way. `folded` takes networks through Verilog, simulation and
-synthesis. Raw figures go to `benchmarks/results/`.
+synthesis. Of both, the netlist is simulated too. Raw figures go to `benchmarks/results/`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import resource
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -26,16 +26,19 @@ from results import cores, machine, write
 from sklearn.datasets import make_classification
 
 from fpgaflow import Graph, Simulator, load
-from fpgaflow.boards import load_board
+from fpgaflow.boards import Board, load_board
 from fpgaflow.ir.ops import Cast, Dense, Linear
 from fpgaflow.ir.types import Rounding
 from fpgaflow.targets.rtl.folding import fold_for
 from fpgaflow.targets.rtl.generate import Design, generate
-from fpgaflow.targets.rtl.simulate import RtlSimulation, Traffic
-from fpgaflow.targets.rtl.synth import synthesise
+from fpgaflow.targets.rtl.netlist import NetlistSimulation
+from fpgaflow.targets.rtl.netlist_work import NETLIST_SAMPLES
+from fpgaflow.targets.rtl.simulate import RtlSimulation, Run, Traffic
+from fpgaflow.targets.rtl.synth import Netlist, synthesise
 from fpgaflow.targets.rtl.top import TOP
 from fpgaflow.targets.rtl.yosys import run_yosys
 from fpgaflow.training.data import DataSpec
+from fpgaflow.training.prune import Prune
 from fpgaflow.training.recipe import Recipe
 from fpgaflow.training.trainer import train
 
@@ -45,6 +48,7 @@ BUS_BITS = 128  # a sample of 16 inputs of 8 bits in one beat
 SYNTH = "synth_xilinx -family xc7 -flatten -nodsp -noiopad -noclkbuf"
 FFS = ("FDRE", "FDSE", "FDCE", "FDPE")
 SAMPLES = 200
+WHOLE = "whole.il"  # the netlist of a flattened design
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
@@ -59,7 +63,7 @@ def cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def jets(bits: int, folder: Path) -> tuple[Graph, Array]:
+def jets(bits: int, folder: Path, prune: Prune | None = None) -> tuple[Graph, Array]:
     """A trained perceptron 16-64-32-32-5 of so many bits, inputs of 8, and its test samples.
 
     Rounding is half up: da4ml knows no half to even.
@@ -72,10 +76,16 @@ def jets(bits: int, folder: Path) -> tuple[Graph, Array]:
     np.savez(folder / "task.npz", x=x, y=y.astype(np.int64))
     data = DataSpec(kind="npz", path=str(folder / "task.npz"), test_samples=2000)
     recipe = Recipe(
-        "mlp", dataset=data, weight_bits=bits, activation_bits=bits, float_learning_rate=0.01, batch_size=128
+        "mlp",
+        dataset=data,
+        weight_bits=bits,
+        activation_bits=bits,
+        prune=prune,
+        float_learning_rate=0.01,
+        batch_size=128,
     )
     result = train(recipe, folder / f"jets{bits}")
-    print(f"trained, {bits} bits: accuracy {result.quantised_accuracy:.2%} of {result.samples} samples", flush=True)
+    print(f"trained, {bits} bits: accuracy {result.quantised_score:.2%} of {result.samples} samples", flush=True)
     graph = load(folder / f"jets{bits}" / "model.onnx")
     ops = tuple(replace(op, rounding=Rounding.RND) if isinstance(op, Cast) else op for op in graph.ops)
     return replace(graph, ops=ops), np.load(folder / f"jets{bits}" / "test.npz")["x"][:SAMPLES]
@@ -86,10 +96,9 @@ def counted(verilog: dict[str, str], top: str, folder: Path) -> dict[str, float]
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in verilog.items():
         (folder / name).write_text(text)
-    commands = [f"read_verilog {name}" for name in verilog]
-    _, seconds = timed(
-        lambda: run_yosys([*commands, f"{SYNTH} -top {top}", "tee -q -o c.json stat -json"], folder, "log")
-    )
+    commands = [*(f"read_verilog {name}" for name in verilog), f"{SYNTH} -top {top}", "tee -q -o c.json stat -json"]
+    commands += [f"select {top}", f"write_rtlil -selected {WHOLE}"]
+    _, seconds = timed(lambda: run_yosys(commands, folder, "log"))
     cells = json.loads((folder / "c.json").read_text())["modules"][f"\\{top}"]["num_cells_by_type"]
     luts = sum(count for name, count in cells.items() if name.startswith("LUT") or name == "INV")
     shifts = sum(count for name, count in cells.items() if name.startswith("SRL"))
@@ -114,11 +123,30 @@ def simulated(graph: Graph, design: Design, verilog: dict[str, str], x: Array, f
     }
 
 
+def cells(
+    graph: Graph, design: Design, netlists: Mapping[str, Netlist], board: Board, x: Array, folder: Path
+) -> dict[str, Any]:
+    """The netlist against the simulator on a few samples, its streams stalling; seconds of all of it, but synthesis."""
+    simulator, few = Simulator(graph), x[:NETLIST_SAMPLES]
+    (codes,), (wanted,) = simulator.input_integers(few).values(), simulator.predict_integers(few).values()
+
+    def work() -> Run:
+        return NetlistSimulation(netlists, board, design.interface, folder).run(codes, Traffic(1, 20, 30))
+
+    run, seconds = timed(work)
+    found = {"different": int(np.count_nonzero(run.codes != wanted)), "values": int(wanted.size), **seconds}
+    print("netlist: {different} of {values} values differ; {wall_s:.1f} s, {cpu_s:.1f} s of processors".format(**found))
+    return found | {"cycles": run.cycles}
+
+
 def unrolled(bits: int, python: str | None, folder: Path) -> dict[str, Any]:
     graph, x = jets(bits, folder)
-    (design, verilog), made = timed(lambda: _verilog(graph, 1, BUS_BITS))
+    (design, verilog), made = timed(lambda: as_verilog(graph, 1, BUS_BITS))
     ours = counted(verilog, TOP, folder / f"ours{bits}") | {"make": made}
     ours |= simulated(graph, design, verilog, x, folder / f"run{bits}")
+    board = load_board("pynq-z2")
+    netlists = {TOP: Netlist({}, folder / f"ours{bits}" / WHOLE)}
+    ours["netlist"] = cells(graph, design, netlists, board, x, folder / f"cells{bits}")
     found = {"fpgaflow": ours}
     if python is not None:
         found["da4ml"] = da4ml(graph, x, python, folder / f"da4ml{bits}")
@@ -154,7 +182,7 @@ def da4ml(graph: Graph, x: Array, python: str, folder: Path) -> dict[str, Any]:
     return counted(texts, "net", folder / "yosys") | facts | {"latency": int(told["latency"]), "interval": 1}
 
 
-def _verilog(graph: Graph, interval: int, bus_bits: int | None = None) -> tuple[Design, dict[str, str]]:
+def as_verilog(graph: Graph, interval: int, bus_bits: int | None = None) -> tuple[Design, dict[str, str]]:
     design = generate(graph, fold_for(graph, interval), bus_bits)
     return design, design.verilog()
 
@@ -163,10 +191,11 @@ def folded(name: str, fps: float, folder: Path) -> dict[str, Any]:
     """A network at a rate on the PYNQ-Z2."""
     net, board = NETS[name](), load_board("pynq-z2")
     interval = int(board.clock.design_mhz * 1e6 / fps)
-    (design, verilog), made = timed(lambda: _verilog(net.graph, interval))
-    found = simulated(net.graph, design, verilog, net.x[:20], folder / name) | {"make": made}
+    (design, verilog), made = timed(lambda: as_verilog(net.graph, interval))
+    found = simulated(net.graph, design, verilog, net.x[:SAMPLES], folder / name) | {"make": made}
     netlists, seconds = timed(lambda: synthesise(verilog, board, folder / f"{name}.synthesis", None))
     total = {key: sum(each.counts[key] for each in netlists.values()) for key in ("lut", "ff", "dsp", "bram36")}
+    found["netlist"] = cells(net.graph, design, netlists, board, net.x, folder / f"{name}.cells")
     macs = sum(products(op, net.graph) for op in net.graph.ops if isinstance(op, Linear))
     rate = macs / found["interval"]
     found |= {
@@ -196,8 +225,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bits", type=int, nargs="*", default=[4, 6], help="of the unrolled perceptrons")
     parser.add_argument("--da4ml", metavar="PYTHON", help="a Python with da4ml; without it, ours alone")
-    parser.add_argument("--nets", nargs="*", choices=list(NETS), default=["lenet", "kws"], help="to fold")
-    parser.add_argument("--fps", type=float, nargs="*", default=[10_000, 60_000], help="of each of them")
+    parser.add_argument("--nets", nargs="*", choices=list(NETS), default=["lenet", "kws", "residual"], help="to fold")
+    parser.add_argument("--fps", type=float, nargs="*", default=[10_000, 57_268, 10_000], help="of each of them")
     parser.add_argument("--name", default="rtl", help="of the file with the raw figures")
     options = parser.parse_args()
     before = machine()

@@ -5,6 +5,7 @@ Run: python benchmarks/training.py
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import time
@@ -12,12 +13,14 @@ import time
 import brevitas.nn as qnn
 import torch
 from brevitas.quant import Int8WeightPerTensorFixedPoint, Int16Bias, Uint8ActPerTensorFixedPoint
+from results import write
 from torch import nn
 from torch.nn import functional
 
 from fpgaflow.training.bits import Bits
-from fpgaflow.training.convert import fit_scales, fold_batch_norm, quantised, traced
+from fpgaflow.training.convert import fit_scales, quantised
 from fpgaflow.training.data.images import digits
+from fpgaflow.training.float_graph import fold_batch_norm, traced
 from fpgaflow.training.models import Architecture, ModelName, sequential
 
 BATCH = 128
@@ -61,6 +64,9 @@ def stock_brevitas() -> nn.Sequential:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="default: 1, whose CPU time is its own")
+    torch.set_num_threads(parser.parse_args().threads)
     data = digits()
     images, labels = torch.from_numpy(data.x_train[:BATCH]), torch.from_numpy(data.y_train[:BATCH])
     plain = fold_batch_norm(traced(Architecture(ModelName.LENET5, (1, 32, 32), 10).build()))
@@ -73,28 +79,33 @@ def main() -> None:
     }
     optimisers = {name: torch.optim.Adam(model.parameters(), 1e-4, fused=True) for name, model in models.items()}
 
-    def step(name: str) -> float:
-        start = time.perf_counter()
+    def step(name: str) -> tuple[float, float]:
+        """Seconds on the clock and of the processor."""
+        wall, cpu = time.perf_counter(), time.process_time()
         optimisers[name].zero_grad()
         functional.cross_entropy(models[name](images), labels).backward()
         optimisers[name].step()
-        return time.perf_counter() - start
+        return time.perf_counter() - wall, time.process_time() - cpu
 
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in models}
+    for _ in range(WARM_UP + ROUNDS):
+        for name in models:
+            taken[name].append(step(name))
+    threads = torch.get_num_threads()
     print(
-        f"LeNet-5, batch {BATCH}, seconds per step, median of {ROUNDS} rounds that take turns; {os.cpu_count()} cores"
+        f"LeNet-5, batch {BATCH}, {threads} threads, median of {ROUNDS} rounds that take turns; {os.cpu_count()} cores"
     )
-    print(f"{'threads':>7}  {'network':<26} {'s/step':>9}  {'ratio to float':>14}")
-    for threads in range(1, min(os.cpu_count() or 1, 4) + 1):
-        torch.set_num_threads(threads)
-        seconds: dict[str, list[float]] = {name: [] for name in models}
-        for round_ in range(WARM_UP + ROUNDS):
-            for name in models:
-                taken = step(name)
-                if round_ >= WARM_UP:
-                    seconds[name].append(taken)
-        medians = {name: statistics.median(values) for name, values in seconds.items()}
-        for name, median in medians.items():
-            print(f"{threads:>7}  {name:<26} {median:>9.5f}  {median / medians['float']:>14.2f}")
+    print(f"{'network':<26} {'ms/step':>9} {'to float':>9} {'CPU ms':>9} {'to float':>9}")
+    medians = {
+        name: [1000 * statistics.median(values) for values in zip(*found[WARM_UP:], strict=True)]
+        for name, found in taken.items()
+    }
+    rows = []
+    for name, (wall, cpu) in medians.items():
+        ratios = wall / medians["float"][0], cpu / medians["float"][1]
+        print(f"{name:<26} {wall:>9.1f} {ratios[0]:>9.2f} {cpu:>9.1f} {ratios[1]:>9.2f}")
+        rows.append({"network": name, "ms": wall, "to_float": ratios[0], "cpu_ms": cpu, "cpu_to_float": ratios[1]})
+    print(f"Written: {write('training', {'batch': BATCH, 'threads': threads, 'rows': rows})}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """fpgaflow: trained low-bit networks to FPGA firmware and accelerator engines, proven bit by bit."""
 
-from fpgaflow.api import build, check, simulate
+from fpgaflow.api import build, check, compare, simulate
 from fpgaflow.boards import Board
 from fpgaflow.errors import (
     BadInput,
@@ -32,6 +32,7 @@ __all__ = [
     "UnsupportedModel",
     "build",
     "check",
+    "compare",
     "load",
     "simulate",
 ]

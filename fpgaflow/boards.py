@@ -130,13 +130,18 @@ _PATTERNS = {
 }
 
 
+def is_board_file(name_or_path: str) -> bool:
+    """Whether that is the path of a user's own board, and no name of a bundled one."""
+    return name_or_path.endswith(".toml") or "/" in name_or_path or "\\" in name_or_path
+
+
 def load_board(name_or_path: str) -> Board:
     """The bundled board of that name, or the user's own file (a path that ends in `.toml` or has a separator).
 
     Raises:
         BadInput: no such board (near misses are named), or a file that breaks the schema (file and field are named).
     """
-    if name_or_path.endswith(".toml") or "/" in name_or_path or "\\" in name_or_path:
+    if is_board_file(name_or_path):
         return _read(Path(name_or_path))
     known = _bundled()
     if name_or_path not in known:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fpgaflow.boards import Board, is_board_file, load_board
 from fpgaflow.errors import BadInput
 from fpgaflow.files import write_atomic
 
@@ -31,6 +32,25 @@ def manifest_of(folder: Path) -> tuple[dict[str, Any], Path]:
         raise BadInput(str(folder), f"holds no {MANIFEST}", "Give a folder that `fpgaflow build` finished") from None
     except (ValueError, KeyError, TypeError):
         raise BadInput(str(path), "is damaged", "Build again") from None
+
+
+def keep_board(given: str, folder: Path) -> str | None:
+    """Copies the user's own board file beside the build, under its name; None where `given` names a bundled board."""
+    if not is_board_file(given):
+        return None
+    path = Path(given)
+    write_atomic(folder / path.name, path.read_bytes())
+    return path.name
+
+
+def board_of(folder: Path, manifest: Mapping[str, Any]) -> Board:
+    """The board of a build: a bundled one, or the user's own out of the file that `keep_board` wrote.
+
+    Raises:
+        BadInput: no such board, or its file is gone or broken.
+    """
+    own = manifest.get("board_file")
+    return load_board(str(folder / Path(str(own)).name if own else manifest["board"]))
 
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

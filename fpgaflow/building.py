@@ -16,7 +16,7 @@ from typing import Any
 
 import fpgaflow
 from fpgaflow.boards import Board, load_board
-from fpgaflow.build_folder import GRAPH, MANIFEST, QONNX, write_npz
+from fpgaflow.build_folder import GRAPH, MANIFEST, QONNX, keep_board, write_npz
 from fpgaflow.compare_bits import Mismatches, count_different, difference, float32_is_exact, output_integers
 from fpgaflow.doctor import require_rtl
 from fpgaflow.errors import BadInput, CheckFailed, FpgaflowError, MissingTool, Problem, ToolFailed, UnsupportedModel
@@ -29,7 +29,7 @@ from fpgaflow.frontend.torch import to_qonnx
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.store import load_graph, save_graph
 from fpgaflow.project import Flow
-from fpgaflow.samples import Samples, accuracy, generated_samples, load_samples
+from fpgaflow.samples import Samples, accuracy, by_input, generated_samples, input_names, load_samples
 from fpgaflow.sim.run import Simulator
 from fpgaflow.stages import Outcome, Stages, file_digest, locked
 from fpgaflow.targets.flow import HERE, MAX_UTILISATION, HardwareFlow, Made, VendorTools
@@ -73,13 +73,14 @@ def build(
     Args:
         model: a Graph, a path that `fpgaflow.load` takes, FILE.py:FUNCTION, or a checkpoint of `fpgaflow train`.
         flow: None: the one that `flow_for` the board names.
-        data: `.npz` with `x` and labels `y`; without it, generated inputs serve the comparisons.
+        data: `.npz` with `x`, or an array for each of several inputs, and labels `y`; without it, generated inputs
+            serve the comparisons.
         fps: samples per second to reach; without it, the fastest folding that fits the board is taken.
         progress: called as stages begin.
         input_type: the type of inputs that the model itself leaves real, as `fpgaflow.load` takes it.
         tools: where a vendor's tools run, and for how long at most.
-        latency_us: microseconds that a sample may take; of the HLS flow.
-        max_utilisation: share of each of the part's resources that may be used; of the HLS flow.
+        latency_us: microseconds that a sample may take.
+        max_utilisation: share of each of the part's resources that may be used.
 
     Raises:
         FpgaflowError: bad input, a model that cannot be carried, a goal that cannot be met, a tool that failed.
@@ -88,10 +89,11 @@ def build(
     chosen = flow_for(target) if flow is None else _flow(flow, target)
     if fps is not None and not 0 < fps < math.inf:
         raise BadInput("fps", f"{fps:g} is no rate", "Give samples per second, above 0")
-    goal = _goal(latency_us, max_utilisation, chosen)
+    goal = _goal(latency_us, max_utilisation)
     if isinstance(model, Graph):
         refuse_types(input_type, "the graph")
-    samples = None if data is None else load_samples(Path(data))
+    inputs = input_names(model) if isinstance(model, Graph) else None  # else known once it is imported
+    samples = None if data is None else load_samples(Path(data), inputs)
     notify = progress or (lambda *_: None)
     notify("model", "")
     with tempfile.TemporaryDirectory(prefix="fpgaflow-") as scratch:
@@ -100,7 +102,8 @@ def build(
         with locked(folder):
             stages = Stages(folder, notify)
             hardware = _hardware(chosen, stages, target, tools, goal)
-            return _Job(folder, target, origin, source, samples, fps, stages, chosen, hardware).run()
+            board_file = keep_board(board, folder)
+            return _Job(folder, target, board_file, origin, source, samples, fps, stages, chosen, hardware).run()
 
 
 def _exported(model: str, scratch: Path, input_type: Given) -> Path:
@@ -123,14 +126,12 @@ def _flow(flow: Flow | str, board: Board) -> Flow:
     return Flow(flow)
 
 
-def _goal(latency_us: float | None, max_utilisation: float, flow: Flow) -> Goal:
+def _goal(latency_us: float | None, max_utilisation: float) -> Goal:
     """What is asked beyond samples per second."""
     if latency_us is not None and not 0 < latency_us < math.inf:
         raise BadInput("latency", f"{latency_us:g} is no time", "Give microseconds, above 0")
     if not 0 < max_utilisation <= 1:
         raise BadInput("max_utilisation", f"{max_utilisation:g} is no share", "Give a number above 0, 1 at most")
-    if flow is not Flow.HLS and (latency_us is not None or max_utilisation != MAX_UTILISATION):
-        raise BadInput("latency and utilisation", "are goals of the HLS flow", "Use --flow hls, or ask for --fps")
     return Goal(None, latency_us, max_utilisation)
 
 
@@ -140,7 +141,7 @@ def _hardware(flow: Flow, stages: Stages, board: Board, tools: VendorTools, goal
     require_rtl("flow 'rtl'")
     from fpgaflow.targets.rtl.stage import RtlFlow
 
-    return RtlFlow(stages, board, tools)
+    return RtlFlow(stages, board, tools, goal)
 
 
 def hardware_problems(graph: Graph, board: Board) -> tuple[Problem, ...]:
@@ -158,6 +159,7 @@ class _Job:
 
     folder: Path
     board: Board
+    board_file: str | None
     origin: str
     model: Graph | Path
     samples: Samples | None
@@ -185,6 +187,8 @@ class _Job:
         run, folder = self.stages.run, self.folder
         run("import", {"model": self.sha256}, self._import)
         graph = load_graph(folder / GRAPH)
+        if self.samples is not None and not set(self.samples.x.dtype.names or ["x"]) >= set(input_names(graph)):
+            self.samples = load_samples(Path(self.samples.source), input_names(graph))
         samples = self.samples = self.samples or generated_samples(graph)
         data = {"graph": graph.digest, "data": samples.digest}
         run("simulate", data, lambda: _simulate(graph, samples, folder))
@@ -217,6 +221,7 @@ class _Job:
             "fpgaflow": fpgaflow.__version__,
             "model": {"source": self.origin, "sha256": self.sha256},
             "board": self.board.name,
+            "board_file": self.board_file,
             "part": self.board.part,
             "flow": self.flow.value,
             "graph": GRAPH,
@@ -231,11 +236,13 @@ class _Job:
             },
             "mismatches": {
                 f"{name}_vs_sim": facts[name]["mismatches"]
-                for name in ("qonnx", "csim", "rtl")
+                for name in ("qonnx", "csim", "rtl", "netlist")
                 if "mismatches" in facts.get(name, {})
             },
             "rounding": qonnx.get("rounding"),  # of float32 in QONNX's executor; None where it is exact
-            "left_out": {"qonnx": qonnx["left_out"]} if "left_out" in qonnx else {},
+            "left_out": {
+                name: facts[name]["left_out"] for name in ("qonnx", "netlist") if "left_out" in facts.get(name, {})
+            },
             "folding": facts.get("fold", {}),
             **made.figures.as_json(),
             "firmware": made.firmware,
@@ -271,7 +278,7 @@ def _simulate(graph: Graph, samples: Samples, folder: Path) -> Outcome:
 def _against_qonnx(graph: Graph, samples: Samples, folder: Path) -> Outcome:
     x, exact = samples.x[:QONNX_SAMPLES], float32_is_exact(graph)
     try:
-        theirs = run_qonnx(folder / QONNX, {graph.inputs[0].name: x})
+        theirs = run_qonnx(folder / QONNX, by_input(graph, x))
         rounding = None if exact else float_rounding(folder / QONNX, graph, x[:ROUNDING_SAMPLES]).as_json()
     except ToolFailed as error:  # a second opinion that is not to be had does not make the firmware wrong
         return Outcome({"accuracy": None, "left_out": str(error)})

@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         command(
             "search",
             "search the smallest network",
-            "Searches bits of each layer, pruning and learning rate for the least hardware that keeps the accuracy; "
+            "Searches bits of each layer, width, pruning and tuning for the least hardware that keeps the accuracy; "
             "trains and builds the best.",
         )
     )

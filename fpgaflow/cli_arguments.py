@@ -132,12 +132,12 @@ def goal_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--fps", type=float, metavar="N", help="samples per second to reach; default: the fastest that fits the board"
     )
-    sub.add_argument("--latency-us", type=float, metavar="N", help="microseconds that a sample may take (flow hls)")
+    sub.add_argument("--latency-us", type=float, metavar="N", help="microseconds that a sample may take")
     sub.add_argument(
         "--max-utilisation",
         type=float,
         metavar="SHARE",
-        help="share of each of the part's resources that may be used (flow hls); default: 0.7",
+        help="share of each of the part's resources that may be used; default: 0.7",
     )
     sub.add_argument("--remote", metavar="USER@HOST", help="run the vendor's tools there, through ssh")
     sub.add_argument(
@@ -168,7 +168,7 @@ def search_arguments(sub: argparse.ArgumentParser) -> None:
         "recipe",
         nargs="?",
         metavar="RECIPE",
-        help="as of `fpgaflow train`; its epochs train the float network and the best",
+        help="as of `fpgaflow train`; a section `search:` beside `train:` says what may be chosen",
     )
     sub.add_argument("--board", metavar="NAME", default="pynq-z2", help="default: pynq-z2")
     sub.add_argument("--fps", type=float, required=True, metavar="N", help="samples per second to reach")
@@ -180,7 +180,15 @@ def search_arguments(sub: argparse.ArgumentParser) -> None:
         help="percentage points below the float network that are allowed; default: 1",
     )
     sub.add_argument(
-        "--trials", type=int, default=60, metavar="N", help="networks to try, earlier ones in --out included"
+        "--trials",
+        type=int,
+        default=100,
+        metavar="N",
+        help="networks to try, earlier ones in --out included; default: 100",
     )
     sub.add_argument("--epochs", type=int, default=3, metavar="N", help="epochs that tune each of them; default: 3")
+    sub.add_argument("--workers", type=int, metavar="N", help="networks tuned at a time, a process each; default: 1")
+    sub.add_argument(
+        "--scheduler", metavar="ADDRESS", help="spread them over a Dask scheduler's workers, which see the same files"
+    )
     sub.add_argument("--out", metavar="DIR", default="search", help="default: search; run there again to go on")

@@ -27,7 +27,7 @@ from fpgaflow.sim.run import Simulator
 from fpgaflow.sim.stream import Run, count_file, output_names, simulate_file
 from fpgaflow.summary import print_build, print_quantised, print_trained, print_validation
 from fpgaflow.targets.flow import MAX_UTILISATION, VendorTools
-from fpgaflow.vendor.remote import Remote
+from fpgaflow.targets.remote import Remote
 
 DEFAULT_BOARD = "pynq-z2"
 
@@ -114,12 +114,13 @@ def train(options: Namespace, console: Console) -> int:
 
 def search(options: Namespace, console: Console) -> int:
     from fpgaflow.commands_search import run
-    from fpgaflow.training.recipe import load_recipe
+    from fpgaflow.workers import check_workers
 
     if options.trials < 1 or options.epochs < 1:
         raise BadInput("--trials and --epochs", "have to be 1 or more", "Give whole numbers")
+    check_workers(options.workers, options.scheduler)
     recipe_file, _ = _recipe(options, console)
-    return run(load_recipe(recipe_file), recipe_file.parent, options, console)
+    return run(recipe_file, options, console)
 
 
 def _recipe(options: Namespace, console: Console) -> tuple[Path, Path]:

@@ -26,7 +26,7 @@ class Flow(StrEnum):
 
 @dataclass(frozen=True)
 class Project:
-    """Paths are absolute; what the file leaves out is None. `train` is read by `fpgaflow.training.recipe`."""
+    """Paths are absolute; what the file leaves out is None. `fpgaflow.training` reads `train` and `search`."""
 
     path: Path
     model: Path | None
@@ -49,6 +49,7 @@ _KEYS = {
     "flow": _TEXT,
     "fps": _NUMBER,
     "train": _MAPPING,
+    "search": _MAPPING,
 }
 
 

@@ -98,6 +98,12 @@ def _print_folding(manifest: Mapping[str, Any], console: Console) -> None:
     ]
     console.table(("layer", f"built ({folding['io_type']})"), rows)
     console.text(f"Bottleneck: {folding['bottleneck']}, {folding['cost']['cycles']:,} cycles a sample (estimated)")
+    if (fifos := manifest.get("fifos")) is not None and fifos["depths"]:
+        depths, whole = fifos["depths"].values(), fifos["whole"].values()
+        console.text(
+            f"FIFOs: {len(depths)}, words in all {sum(depths):,}, in the deepest {max(depths):,}; "
+            f"a sample in each would be {sum(whole):,} (simulated)"
+        )
     if (trade := folding.get("trade")) is not None:
         shares = sorted(trade["utilisation"].items(), key=lambda item: -item[1])
         told = ", ".join(f"{_RESOURCE_NAMES[name]} {share:.0%}" for name, share in shares if share >= 0.005)

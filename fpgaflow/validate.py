@@ -22,7 +22,7 @@ from fpgaflow.ir.graph import Graph, Output
 from fpgaflow.ir.store import load_graph
 from fpgaflow.passes.rewrite import without_dead
 from fpgaflow.project import Flow
-from fpgaflow.samples import Samples, accuracy, generated_samples, load_samples
+from fpgaflow.samples import Samples, accuracy, by_input, generated_samples, input_names, load_samples
 from fpgaflow.sim.fixed_point import dequantise
 from fpgaflow.sim.run import Engine, Simulator
 from fpgaflow.targets.engine_layers import load_for
@@ -131,7 +131,7 @@ def validate(
         notify("QONNX executor")
         x = samples.x[:QONNX_SAMPLES]
         try:
-            theirs = run_qonnx(folder / QONNX, {graph.inputs[0].name: x})
+            theirs = run_qonnx(folder / QONNX, by_input(graph, x))
             found = {port.name: output_integers(theirs[port.name], port) for port in graph.outputs}
             ways.append(_way("qonnx", found, graph, samples))
             steps.append(_qonnx_step(folder, graph, ways[-1], exact, x))
@@ -189,9 +189,11 @@ def _found_by(find: Find, outputs: Outputs, row: int) -> str | None:
 
 def _samples(graph: Graph, manifest: Mapping[str, Any], data: Path | None) -> Samples:
     if data is not None:
-        return load_samples(data)
+        return load_samples(data, input_names(graph))
     recorded = Path(manifest.get("data") or "")
-    return load_samples(recorded) if recorded.suffix in (".npz", ".npy") else generated_samples(graph)
+    if recorded.suffix not in (".npz", ".npy"):
+        return generated_samples(graph)
+    return load_samples(recorded, input_names(graph))
 
 
 def _way(name: str, outputs: Mapping[str, Array], graph: Graph, samples: Samples) -> Way:
@@ -216,7 +218,7 @@ def _step(left: Way, right: Way, find: Callable[[int], str | None], excuse: str 
 def _qonnx_step(folder: Path, graph: Graph, theirs: Way, exact: Way, x: Array) -> Step:
     def find(row: int) -> str | None:
         sample = x[row : row + 1]
-        layers = run_qonnx(folder / QONNX, {graph.inputs[0].name: sample}, layers=True)
+        layers = run_qonnx(folder / QONNX, by_input(graph, sample), layers=True)
         for name, ours in Simulator(graph, Engine.REFERENCE).trace(sample).items():
             if name in layers and not np.allclose(layers[name], ours, rtol=1e-5, atol=0):
                 return name

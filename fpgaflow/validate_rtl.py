@@ -13,9 +13,7 @@ from fpgaflow.doctor import require_rtl
 from fpgaflow.errors import BadInput
 from fpgaflow.ir.graph import Graph
 from fpgaflow.sim.run import Simulator
-
-NETLIST_SAMPLES = 5  # cells run tens of times slower than Verilog
-_MAX_NETLIST_WORK = 100_000_000  # cells times cycles
+from fpgaflow.targets.rtl.netlist_work import NETLIST_SAMPLES, why_long
 
 Array = np.ndarray
 Notify = Callable[[str], None]
@@ -30,23 +28,20 @@ def run_rtl(
     """What the Verilog gives in a cycle-accurate run; of its layers nothing is known outside."""
     notify("RTL simulation")
     require_rtl("RTL")
-    from fpgaflow.targets.rtl.stage import rtl_integers
+    from fpgaflow.targets.rtl.proof import rtl_integers
 
     return rtl_integers(graph, folder, x), lambda _: None
 
 
 def long_netlist(manifest: Mapping[str, Any]) -> str | None:
-    """Why a netlist is not simulated unasked: cells times cycles beyond about a minute's work."""
+    """Why a build's netlist is not simulated unasked."""
     try:
         used = {name: manifest["resources"][name]["used"] for name in ("lut", "ff", "dsp")}
         latency, interval = (manifest["timing"][name]["value"] for name in ("latency_cycles", "interval_cycles"))
-        cells, cycles = sum(used.values()), latency + NETLIST_SAMPLES * interval
+        why = why_long(used, latency, interval)
     except (KeyError, TypeError):  # a build that failed, which `run_netlist` says itself
         return None
-    # Yosys' model of a DSP takes as long as hundreds of LUTs.
-    if (cells + 400 * used["dsp"]) * cycles <= _MAX_NETLIST_WORK:
-        return None
-    return f"netlist: {cells:,.0f} cells for {cycles:,.0f} cycles take minutes: ask for it by --netlist"
+    return None if why is None else f"netlist: {why}"
 
 
 def run_netlist(
@@ -55,7 +50,7 @@ def run_netlist(
     """What the synthesised cells give on a few samples."""
     notify("netlist simulation")
     require_rtl("netlist")
-    from fpgaflow.targets.rtl.stage import netlist_integers
+    from fpgaflow.targets.rtl.proof import netlist_integers
 
     return netlist_integers(graph, folder, load_board(manifest["board"]), x[:NETLIST_SAMPLES]), lambda _: None
 

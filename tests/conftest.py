@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from fpgaflow.building import build
 from tests.builds import write_project
+from tests.stand_ins import install as install
 
 settings.register_profile(
     "fixed",

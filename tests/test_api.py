@@ -42,7 +42,9 @@ def test_build(project: Path) -> None:
 def test_public_names() -> None:
     for name in fpgaflow.__all__:
         assert getattr(fpgaflow, name).__doc__, name
-    assert {"load", "check", "build", "simulate", "Simulator", "Board", "UnsupportedModel"} <= set(fpgaflow.__all__)
+    assert {"load", "check", "build", "simulate", "compare", "Simulator", "Board", "UnsupportedModel"} <= set(
+        fpgaflow.__all__
+    )
     assert issubclass(fpgaflow.UnsupportedModel, fpgaflow.FpgaflowError)
 
 

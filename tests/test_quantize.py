@@ -96,7 +96,7 @@ def test_without_labels(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_checkpoint(folder: Path) -> None:
     from fpgaflow.training.checkpoint import Checkpoint, save_checkpoint
-    from fpgaflow.training.convert import traced
+    from fpgaflow.training.float_graph import traced
     from fpgaflow.training.models import Architecture, ModelName
 
     architecture = Architecture(ModelName.LENET5, (1, 32, 32), 10)

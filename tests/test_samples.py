@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from fpgaflow.errors import BadInput
-from fpgaflow.samples import Samples, accuracy, generated_samples, load_samples
+from fpgaflow.samples import Samples, accuracy, by_input, by_name, generated_samples, joined, load_samples
 from fpgaflow.sim.run import Simulator
 from tests.builds import perceptron
+from tests.conformance.test_engines import two_ports
 from tests.models import Net, graph_of
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -148,3 +149,36 @@ def test_accuracy_is_of_the_largest_output_and_the_first_of_equals() -> None:
     assert accuracy(outputs.reshape(4, 3, 1), np.array([1, 0, 0, 0])) == 0.75
     assert accuracy(outputs, None) is None
     assert accuracy(outputs[:0], np.array([], dtype=int)) is None
+
+
+def test_several_inputs_are_fields_of_one_array(tmp_path: Path) -> None:
+    image, numbers = np.arange(12).reshape(2, 2, 3), np.array([[1.5], [2.5]])
+    path = saved(tmp_path, image=image, numbers=numbers, y=np.array([0, 2]), ids=np.arange(5))
+    samples = load_samples(path, ["numbers", "image"])
+    assert samples.x.dtype.names == ("numbers", "image") and len(samples) == 2 and samples.y is not None
+    assert np.array_equal(samples.x["image"], image) and samples.x["image"].dtype == np.float32
+    cut = by_name(samples.x[1:], ["image", "numbers"])
+    assert np.array_equal(cut["image"], image[1:]) and np.array_equal(cut["numbers"], numbers[1:])
+    assert by_name(X, ["x"])["x"] is X and joined({"x": X}) is X
+    with pytest.raises(BadInput, match="but no other"):
+        load_samples(path, ["image", "other"])
+    with pytest.raises(BadInput, match="as many samples"):
+        load_samples(path, ["image", "ids"])
+
+
+def test_arrays_of_a_model_that_is_not_known_yet(tmp_path: Path) -> None:
+    one = load_samples(saved(tmp_path, x=X, other=X), None)
+    assert np.array_equal(one.x, X)
+    two = load_samples(saved(tmp_path, a=X, b=X[:, 0], y=np.array([0, 1])), None)
+    assert two.x.dtype.names == ("a", "b") and two.x["b"].shape == (2,)
+    with pytest.raises(BadInput, match="but no x"):
+        load_samples(saved(tmp_path, a=X, y=np.array([0, 1])), None)
+
+
+def test_a_simulator_takes_what_is_joined() -> None:
+    graph = graph_of(two_ports(4))
+    samples, simulator = generated_samples(graph, 5), Simulator(graph)
+    arrays = by_input(graph, samples.x)
+    assert [array.shape for array in arrays.values()] == [(5, 16), (5, 8)]
+    for found, wanted in zip(simulator.predict(samples.x), simulator.predict(list(arrays.values())), strict=True):
+        assert np.array_equal(found, wanted)

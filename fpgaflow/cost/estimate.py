@@ -23,11 +23,10 @@ from collections.abc import Mapping
 from math import ceil, prod
 
 from fpgaflow.cost.layers import LAYER_COSTS
-from fpgaflow.cost.parts import DSP_BITS, LATENCY_PER_LAYER, LAYER_FF, LAYER_LUT, Cost, memory
+from fpgaflow.cost.parts import DSP_BITS, LATENCY_PER_LAYER, LAYER_FF, LAYER_LUT, SEARCHED_LEVELS, Cost, memory
 from fpgaflow.errors import BadInput
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.ops import Add, Cast, Conv, Dense, Linear, Op, Pool, Relu, Threshold
-from fpgaflow.targets.hls.extension_rows import SEARCHED_LEVELS
 
 
 def design_cost(graph: Graph, reuse: Mapping[str, int]) -> Cost:

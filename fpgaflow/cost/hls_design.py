@@ -19,15 +19,17 @@ from fpgaflow.cost.estimate import layer_cost
 from fpgaflow.cost.hls_layers import (
     CONV_CYCLES,
     SKIP_CYCLES,
+    ConstantLayer,
     FoldedLayer,
     LaneLayer,
     constant_layer,
     fifo_blocks,
     fifo_logic,
-    logic,
+    luts,
     rom_blocks,
 )
 from fpgaflow.cost.parts import Cost
+from fpgaflow.cost.registers import Clock
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.ops import Cast, Conv, Dense, Linear, Op, Pool, Relu, Reshape
 
@@ -44,14 +46,19 @@ class Choice:
 
 
 FOLDED = Choice()
+DEFAULT_CLOCK = Clock()  # 100 MHz on the 7 series
 
 
-def design_cost(graph: Graph, choices: Mapping[str, Choice], *, stream: bool = True) -> Cost:
+def design_cost(
+    graph: Graph, choices: Mapping[str, Choice], *, stream: bool = True, clock: Clock = DEFAULT_CLOCK
+) -> Cost:
     """The whole design, in the normal form of the target; layers without a choice are folded by 1.
 
     Its latency is that of the slowest layer, and of what the others do after their last input.
     """
-    return total([hls_layer_cost(op, graph, choices.get(op.name, FOLDED), stream=stream) for op in graph.ops])
+    chosen = [choices.get(op.name, FOLDED) for op in graph.ops]
+    costs = zip(graph.ops, chosen, strict=True)
+    return total([hls_layer_cost(op, graph, choice, stream=stream, clock=clock) for op, choice in costs])
 
 
 def total(layers: Sequence[Cost]) -> Cost:
@@ -63,41 +70,52 @@ def total(layers: Sequence[Cost]) -> Cost:
     return replace(whole, latency=whole.latency + max(0, waiting))
 
 
-def hls_layer_cost(op: Op, graph: Graph, choice: Choice = FOLDED, *, stream: bool = True) -> Cost:
+def hls_layer_cost(
+    op: Op,
+    graph: Graph,
+    choice: Choice = FOLDED,
+    *,
+    stream: bool = True,
+    clock: Clock = DEFAULT_CLOCK,
+    most_words: int | None = None,
+) -> Cost:
     """One op of a normal form, with the FIFO that its result goes into; `latency` is its tail.
+
+    Args:
+        most_words: of that FIFO; default: a sample.
 
     Raises:
         BadInput: an op that no layer computes.
     """
     if isinstance(op, Reshape):
         return Cost()
-    cost = _computing(op, graph, choice, stream)
-    return cost + _fifo(op, graph) if stream else cost
+    cost = _computing(op, graph, choice, stream, clock)
+    return cost + _fifo(op, graph, most_words) if stream else cost
 
 
-def _computing(op: Op, graph: Graph, choice: Choice, stream: bool) -> Cost:
+def _computing(op: Op, graph: Graph, choice: Choice, stream: bool, clock: Clock) -> Cost:
     shape = graph.tensors[op.output].shape
     pixels, lanes = prod(shape[:-1]), shape[-1] if stream else prod(shape)
-    width = graph.type_of(op.inputs[0]).width
+    width, out = graph.type_of(op.inputs[0]).width, graph.type_of(op.output).width
     match op:
         case Dense() | Conv():
-            return _linear(op, graph, choice, stream)
+            return _linear(op, graph, choice, stream, clock)
         case Relu():
-            lut, ff = _scaled("relu.vitis", LaneLayer("relu", lanes, width, stream=stream))
+            lut, ff = _after("relu.vitis", LaneLayer("relu", lanes, width, out, stream=stream), clock)
             return Cost(lut, ff, 0, 0, pixels if stream else 1, 1)
         case Cast():  # within the layer before it: rounding and saturation, no control of its own
-            narrower = graph.type_of(op.output).width < width
-            lut, _ = _scaled("relu.vitis", LaneLayer("relu", lanes, width, cast=narrower, stream=False))
-            return Cost(lut if narrower else 0, lanes * graph.type_of(op.output).width, 0, 0, 1, 0)
+            lut, _ = _after("relu.vitis", LaneLayer("relu", lanes, width, out, cast=out < width, stream=False), clock)
+            return Cost(lut if out < width else 0, lanes * out, 0, 0, 1, 0)
         case Pool() if stream:
-            lut, ff = _scaled("pool", LaneLayer("pool", lanes, width, window=prod(op.size)))
+            window = (op.size[0] if len(op.size) == 2 else 1, op.size[-1])
+            lut, ff = _after("pool", LaneLayer("pool", lanes, width, out, window=window), clock)
             arriving = prod(graph.tensors[op.inputs[0]].shape[:-1])
             return Cost(lut, ff, 0, 0, arriving, 3)
     cost = layer_cost(op, graph, choice.reuse)
     return replace(cost, latency=min(cost.latency, cost.cycles))
 
 
-def _linear(op: Linear, graph: Graph, choice: Choice, stream: bool) -> Cost:
+def _linear(op: Linear, graph: Graph, choice: Choice, stream: bool, clock: Clock) -> Cost:
     weights = graph.constants[op.weights]
     source, result = graph.tensors[op.inputs[0]], graph.tensors[op.output]
     conv, windows = isinstance(op, Conv), prod(result.shape[:-1])
@@ -107,8 +125,8 @@ def _linear(op: Linear, graph: Graph, choice: Choice, stream: bool) -> Cost:
         lines = _line_buffers(op, graph) if stream else lines
         depthwise = op.groups > 1
     if choice.unrolled or depthwise:
-        constants = constant_layer(weights, source.type.width, op.accum.width)
-        lut, ff = (value * (1 if stream else windows) for value in _logic_after("constant", constants.features()))
+        constants = constant_layer(weights, source.type.width, op.weight_type.width, op.accum.width)
+        lut, ff = (value * (1 if stream else windows) for value in _after("constant", constants, clock))
         return Cost(lut, ff, constants.wide_products, 0, arriving if stream else 1, _UNROLLED_TAIL) + lines
     taps = prod(weights.shape[:-1])
     bits = source.type.width
@@ -121,41 +139,56 @@ def _linear(op: Linear, graph: Graph, choice: Choice, stream: bool) -> Cost:
         acc=op.accum.width,
         top=_bits_needed(weights, op.weight_type.width),
         window_bits=taps * bits if conv else 0,
+        lines=_line_rows(op, graph) * source.shape[-1],
     )
-    lut, ff = _logic_after("folded", layer.features())
+    lut, ff = _after("folded", layer, clock)
     beyond = CONV_CYCLES if conv else DENSE_CYCLES
-    tail = choice.reuse + beyond
-    cycles = windows * tail + (arriving - windows) * SKIP_CYCLES if conv else arriving * (choice.reuse + beyond)
+    tail = choice.reuse + layer.index_cycles + beyond
+    cycles = windows * tail + (arriving - windows) * SKIP_CYCLES if conv else arriving * tail
     if conv and not stream:
-        cycles = windows * choice.reuse + beyond
-    blocks = rom_blocks(choice.reuse, layer.memory_bits) / 2
-    rom_luts = 0 if blocks else choice.reuse * layer.memory_bits / 64
-    return Cost(lut + rom_luts, ff, layer.dsp, blocks, cycles, tail) + lines
+        cycles = windows * (tail - beyond) + beyond
+    rom_luts = 0 if rom_blocks(choice.reuse, layer.memory_bits) else choice.reuse * layer.memory_bits / 64
+    return Cost(lut + rom_luts, ff, layer.dsp, layer.blocks / 2, cycles, tail) + lines
+
+
+def _line_rows(op: Linear, graph: Graph) -> int:
+    """Rows of a convolution that wait in line buffers: all of the kernel but one."""
+    kernel = graph.constants[op.weights].shape[:-2]
+    return kernel[0] - 1 if isinstance(op, Conv) and len(kernel) == 2 else 0
 
 
 def _line_buffers(op: Conv, graph: Graph) -> Cost:
-    """All rows of the kernel but one: shift registers of a LUT for 32 pixels of a bit."""
-    kernel, source = graph.constants[op.weights].shape[:-2], graph.tensors[op.inputs[0]]
-    rows = kernel[0] - 1 if len(kernel) == 2 else 0
-    return Cost(rows * source.shape[-1] * source.type.width * -(-source.shape[-2] // 32), cycles=1)
+    """Shift registers of a LUT for 32 pixels of a bit."""
+    source = graph.tensors[op.inputs[0]]
+    bits = _line_rows(op, graph) * source.shape[-1] * source.type.width
+    return Cost(bits * -(-source.shape[-2] // 32) if bits else 0, cycles=1)
 
 
-def _fifo(op: Op, graph: Graph) -> Cost:
-    """As deep as hls4ml makes it: a beat for each position."""
+def _fifo(op: Op, graph: Graph, most_words: int | None) -> Cost:
+    """As deep as hls4ml makes it, a beat for each position, or less."""
     tensor = graph.tensors[op.output]
-    depth, bits = prod(tensor.shape[:-1]), tensor.shape[-1] * tensor.type.width
+    whole = prod(tensor.shape[:-1])
+    return fifo_cost(min(whole, most_words or whole), tensor.shape[-1] * tensor.type.width)
+
+
+def fifo_cost(depth: int, bits: int) -> Cost:
+    """A FIFO of so many words."""
     lut, ff = fifo_logic(depth, bits)
     return Cost(lut * LUT_AFTER_SYNTHESIS, ff * FF_AFTER_SYNTHESIS, 0, fifo_blocks(depth, bits) / 2, 1, 0)
 
 
-def _scaled(kind: str, layer: LaneLayer) -> tuple[float, float]:
-    return _logic_after(kind, layer.features())
+def fifos_cost(graph: Graph, most_words: int | None = None) -> Cost:
+    """What `hls_layer_cost` counts for the FIFOs of all ops."""
+    whole = Cost()
+    for op in graph.ops:
+        whole += Cost() if isinstance(op, Reshape) else _fifo(op, graph, most_words)
+    return whole
 
 
-def _logic_after(kind: str, features: tuple[list[float], list[float]]) -> tuple[float, float]:
-    """What Vivado leaves of what C synthesis reports."""
-    lut, ff = logic(kind, features)
-    return lut * LUT_AFTER_SYNTHESIS, ff * FF_AFTER_SYNTHESIS
+def _after(kind: str, layer: FoldedLayer | ConstantLayer | LaneLayer, clock: Clock) -> tuple[float, float]:
+    """(LUTs, flip-flops): what Vivado leaves of what C synthesis reports."""
+    lut = luts(f"{kind}.lut", layer.luts())
+    return lut * LUT_AFTER_SYNTHESIS, layer.ffs(clock) * FF_AFTER_SYNTHESIS
 
 
 def _bits_needed(weights: np.ndarray, width: int) -> int:

@@ -2,14 +2,17 @@
 
 Every layer is described by what decides its cost (a `...Layer` below), not by the graph that it comes from, so that the
 same functions estimate a design and are checked against reports of other people's designs (benchmarks/estimates.py,
-docs/estimates.md). DSPs and block RAM follow rules that the reports obey exactly, LUTs and flip-flops are sums of
-features times coefficients:
+docs/estimates.md). DSPs and block RAM follow rules that the reports obey exactly, LUTs are sums of features times
+coefficients, flip-flops what the clock's schedule leaves in registers (registers.py):
 
 - An adder of n bits takes n + 7 LUTs, a choice of two a LUT a bit, in the tools' own estimates.
 - A product of at least 10 bits on one side is made of DSP48s of 25 × 18 bits (AMD UG479, UG579), another one of LUTs.
 - A product by a constant of at most two signed digits is shifts and an adder; equal products of one input are shared.
-- A memory of up to 1024 words is ceil(bits / 36) block RAMs of 18 kbit up to 512 words, ceil(bits / 18) beyond
-  (AMD UG473, table 1-2); its widest word is as wide as its values, not as their type.
+- A memory is ceil(bits / 36) block RAMs of 18 kbit up to 512 words, ceil(bits / 18) up to 1024, ceil(bits / 9) up to
+  2048; a deeper one is cut into columns of 18, 9, 4, 2 and 1 bits, the widest first (AMD UG473, table 1-2). Its widest
+  word is as wide as its values, not as their type.
+- A reuse factor beyond the inputs adds a table of where each product goes (nnet_dense_resource.h, outidx): as wide as
+  its values, but 32 bits beyond 16,384 entries, and then it is filled anew for every result.
 - A FIFO of more than 32 words is block RAM, 18 bits × 1024 words each; a shorter one is shift registers.
 """
 
@@ -21,19 +24,22 @@ from math import ceil
 
 import numpy as np
 
+from fpgaflow.cost import registers
 from fpgaflow.cost.coefficients import COEFFICIENTS
+from fpgaflow.cost.registers import Clock
 
 DSP_BITS = 10
 _DSP_LONG, _DSP_SHORT = 25, 18
 _BLOCK_WORDS = 1024
 _SRL_WORDS = 32  # of one LUT (AMD UG474)
 ROM_BITS = 1024  # up to which a table stays in LUTs
+_ROM_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))  # words, bits
+_INDEX_WORDS, _INDEX_CYCLES = 16384, 20  # up to which the tool computes that table itself; else of each entry
 _ADDER_EXTRA = 7  # LUTs of an adder beyond its bits
 _LUTS_PER_BIT = 0.67  # of a product: 33 LUTs for 7 × 7
 _CHOICES = 2  # of two, a LUT a bit: whether, and which
-_CONTROL_LUTS, _CONTROL_FFS = 250, 100  # of a folded layer: its state machine, indices and handshake
+_CONTROL_LUTS = 250  # of a folded layer: its state machine, indices and handshake
 _WINDOW_CONTROL = 540  # LUTs: counters of rows and columns, as in a pooling
-_WIDE_STAGES = 5  # of a product of several DSPs: mul_32s_32s_5 in the tools' own names
 CONV_CYCLES, SKIP_CYCLES = 11, 4  # of a window beyond its reuse factor, and of a pixel that completes none
 
 
@@ -42,7 +48,8 @@ class FoldedLayer:
     """A dense layer, or the products of a convolution, over weights in memory (hls4ml's resource strategy).
 
     `a`, `w`, `acc` are bits of inputs, weights and sums; `top` those that the widest value of the last multiplier
-    needs; `window_bits` the registers of a convolution's window, 0 for a dense layer.
+    needs; `window_bits` the registers of a convolution's window, 0 for a dense layer; `lines` its rows but one times
+    its channels.
     """
 
     n_in: int
@@ -53,6 +60,7 @@ class FoldedLayer:
     acc: int
     top: int
     window_bits: int = 0
+    lines: int = 0
 
     @property
     def multipliers(self) -> int:
@@ -67,63 +75,126 @@ class FoldedLayer:
     def memory_bits(self) -> int:
         return (self.multipliers - 1) * self.w + self.top
 
-    def features(self) -> tuple[list[float], list[float]]:
-        """Of LUTs and of flip-flops."""
+    @property
+    def blocks(self) -> int:
+        """Block RAMs of 18 kbit: weights, and where products go."""
+        entries = self.reuse // self.n_in if self.reuse > self.n_in else 1
+        bits = 32 if self.reuse > max(self.n_in, _INDEX_WORDS) else (entries - 1).bit_length()
+        return rom_blocks(self.reuse, self.memory_bits) + (rom_blocks(self.reuse, bits) if entries > 1 else 0)
+
+    @property
+    def index_cycles(self) -> int:
+        return index_cycles(self.n_in, self.reuse)
+
+    def luts(self) -> list[float]:
+        """Features of its LUTs."""
         m, sums, blocks = self.multipliers, self.n_out * self.acc, product_dsps(self.a, self.w)
         in_luts = 0.0 if blocks else m * self.a * self.w * _LUTS_PER_BIT
         shared = sums if self.n_out > m else 0  # results that take turns at an adder are chosen among
-        stages = _WIDE_STAGES if blocks > 1 else 1
         lut: float = _CONTROL_LUTS + in_luts + m * (self.acc + _ADDER_EXTRA) + _CHOICES * shared
-        ff: float = _CONTROL_FFS + sums + m * (self.a + self.w) * stages
         if self.window_bits:
             lut += _WINDOW_CONTROL + self.window_bits / 4
-            ff += 1.5 * self.window_bits  # the window, and half of it again between it and the products
         if blocks and self.reuse > self.n_in:  # sums wait for products on their way, and every one may be the next
             lut += _CHOICES * sums
-            ff += 3 * sums
-        return [lut], [ff]
+        return [lut]
+
+    def ffs(self, clock: Clock) -> float:
+        return registers.of_folded(
+            a=self.a,
+            w=self.w,
+            acc=self.acc,
+            n_in=self.n_in,
+            n_out=self.n_out,
+            multipliers=self.multipliers,
+            dsps=product_dsps(self.a, self.w),
+            window=bool(self.window_bits),
+            lines=self.lines,
+        )
 
 
 @dataclass(frozen=True)
 class ConstantLayer:
     """Products by constants, all at once (hls4ml's latency strategy, reuse factor 1).
 
-    `wide_products` are those in DSPs, `shift_adders` the additions within the others.
+    `wide_products` are those in DSPs, `shift_adders` the additions within the others; `w` the bits of weights.
     """
 
     nonzero: int
     wide_products: int
     shift_adders: int
+    n_in: int
     n_out: int
     a: int
+    w: int
     acc: int
 
-    def features(self) -> tuple[list[float], list[float]]:
+    def luts(self) -> list[float]:
+        """Features of its LUTs."""
         adders = self.nonzero * (self.acc + _ADDER_EXTRA) + self.shift_adders * (self.a + _ADDER_EXTRA)
-        return [float(adders)], [self.nonzero * self.acc / 2 + self.wide_products * (3 * self.a + 36)]
+        return [float(adders)]
+
+    def ffs(self, clock: Clock) -> float:
+        return registers.of_constants(
+            n_in=self.n_in,
+            n_out=self.n_out,
+            nonzero=self.nonzero,
+            wide=self.wide_products,
+            shift_adders=self.shift_adders,
+            product_bits=min(self.acc, self.a + self.w),
+            a=self.a,
+            acc=self.acc,
+            clock=clock,
+        )
 
 
 @dataclass(frozen=True)
 class LaneLayer:
-    """Relu, pooling or padding: the same for each of `lanes` elements of a beat. `cast`: it rounds and saturates."""
+    """Relu, pooling or padding: the same for each of `lanes` elements of a beat.
+
+    `out` are the bits of a result; `cast`: it rounds and saturates; `window`: rows and columns of a pooling; `held`: a
+    relu of arrays between processes.
+    """
 
     kind: str
     lanes: int
     a: int
+    out: int = 0
     cast: bool = False
-    window: int = 1
+    window: tuple[int, int] = (1, 1)
     stream: bool = True
+    held: bool = False
 
-    def features(self) -> tuple[list[float], list[float]]:
-        """Of LUTs and of flip-flops."""
+    def luts(self) -> list[float]:
+        """Features of its LUTs."""
         lanes, bits = float(self.lanes), float(self.lanes * self.a)
         match self.kind:
             case "relu":
-                lut = [float(self.stream), 0.0 if self.cast else 2 * bits + 6 * lanes, bits if self.cast else 0.0]
-                return lut, [float(self.stream), bits]
+                return [float(self.stream), 0.0 if self.cast else 2 * bits + 6 * lanes, bits if self.cast else 0.0]
             case "pool":
-                return [1.0, lanes, bits * self.window / 4], [1.0, lanes, bits * self.window / 4]
-        return [1.0, lanes], [1.0]
+                return [1.0, lanes, bits * self.window[0] * self.window[1] / 4]
+        return [1.0, lanes]
+
+    def ffs(self, clock: Clock) -> float:
+        match self.kind:
+            case "relu":
+                return registers.of_relu(
+                    lanes=self.lanes,
+                    a=self.a,
+                    out=self.out,
+                    cast=self.cast,
+                    stream=self.stream,
+                    held=self.held,
+                    clock=clock,
+                )
+            case "pool":
+                rows, columns = self.window
+                return registers.of_pool(lanes=self.lanes, a=self.a, rows=rows, columns=columns, clock=clock)
+        return registers.of_padding()
+
+
+def index_cycles(n_in: int, reuse: int) -> int:
+    """What a result waits for the table of where its products go."""
+    return _INDEX_CYCLES * reuse if reuse > max(n_in, _INDEX_WORDS) else 0
 
 
 def product_dsps(a: int, w: int) -> int:
@@ -137,8 +208,13 @@ def rom_blocks(words: int, bits: int) -> int:
     """Block RAMs of 18 kbit of a read-only memory; 0 where it stays in LUTs."""
     if words * bits <= ROM_BITS:
         return 0
-    shapes = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
-    return min(ceil(words / depth) * ceil(bits / width) for depth, width in shapes)
+    if words <= _ROM_SHAPES[2][0]:
+        return ceil(bits / next(width for depth, width in _ROM_SHAPES if words <= depth))
+    blocks = 0
+    for depth, width in _ROM_SHAPES[1:]:
+        blocks += bits // width * ceil(words / depth)
+        bits %= width
+    return blocks
 
 
 def fifo_blocks(depth: int, bits: int) -> int:
@@ -147,9 +223,13 @@ def fifo_blocks(depth: int, bits: int) -> int:
 
 
 def fifo_logic(depth: int, bits: int) -> tuple[float, float]:
-    """(LUTs, flip-flops) of a FIFO: shift registers of a LUT a bit up to 32 words, pointers, and nothing else."""
+    """(LUTs, flip-flops) of a FIFO: shift registers of a LUT a bit up to 32 words, pointers, and nothing else.
+
+    Flip-flops are those of reports: 5 and 7 up to 16 words, 153 and 160 of block RAM at 40 and 80 words (Vitis HLS).
+    """
     pointers = max(1, (depth - 1).bit_length())
-    return (bits if depth <= _SRL_WORDS else 0) + 50.0, 10.0 + (2 * pointers if depth <= _SRL_WORDS else 20 * pointers)
+    short = depth <= _SRL_WORDS
+    return (bits if short else 0) + 50.0, 5 + pointers / 2 if short else 111.0 + 7 * pointers
 
 
 def signed_digits(value: int) -> int:
@@ -163,25 +243,16 @@ def signed_digits(value: int) -> int:
     return digits
 
 
-def constant_layer(weights: np.ndarray, a: int, acc: int) -> ConstantLayer:
+def constant_layer(weights: np.ndarray, a: int, w: int, acc: int) -> ConstantLayer:
     """The layer of integer weights (..., n_out)."""
     rows = weights.reshape(-1, weights.shape[-1])
     pairs = {(index, int(value)) for index, row in enumerate(rows.tolist()) for value in row if value}
     digits = [signed_digits(value) for _, value in pairs]
     wide = [count for count in digits if count > 2 and a >= DSP_BITS]
     others = sum(count - 1 for count in digits) - sum(count - 1 for count in wide)
-    return ConstantLayer(int(np.count_nonzero(rows)), len(wide), others, rows.shape[1], a, acc)
+    return ConstantLayer(int(np.count_nonzero(rows)), len(wide), others, *rows.shape, a, w, acc)
 
 
-def logic(
-    kind: str,
-    features: tuple[Sequence[float], Sequence[float]],
-    coefficients: Mapping[str, Sequence[float]] = COEFFICIENTS,
-) -> tuple[float, float]:
-    """(LUTs, flip-flops) of a layer from its features; `kind` names its coefficients."""
-    lut, ff = features
-    return _weighed(coefficients[f"{kind}.lut"], lut), _weighed(coefficients[f"{kind}.ff"], ff)
-
-
-def _weighed(coefficients: Sequence[float], features: Sequence[float]) -> float:
-    return float(np.dot(coefficients, features))
+def luts(kind: str, features: Sequence[float], table: Mapping[str, Sequence[float]] = COEFFICIENTS) -> float:
+    """LUTs of a layer from its features; `kind` names its coefficients."""
+    return float(np.dot(table[kind], features))

@@ -12,10 +12,10 @@ import numpy as np
 
 from fpgaflow.cost.parts import DSP_BITS, LATENCY_PER_LAYER, LAYER_FF, LAYER_LUT, Cost, memory
 from fpgaflow.ir.graph import Graph
+from fpgaflow.ir.index_map import IndexMap, beat_tables
 from fpgaflow.ir.ops import Op, Reshape, Transpose
 from fpgaflow.ir.ops_merge import Concat, Elementwise, ElementwiseKind, Embed, MatMul
 from fpgaflow.ir.ops_table import Lookup, OneHotMax, Piecewise
-from fpgaflow.targets.hls.index_map import IndexMap, beat_tables
 
 
 def _layer(lut: float, ff: float, dsp: float, bram36: float, cycles: int, delay: int = 0) -> Cost:

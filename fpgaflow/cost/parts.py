@@ -8,6 +8,7 @@ from math import ceil
 from fpgaflow.boards import Board
 
 DSP_BITS = 10
+SEARCHED_LEVELS = 15  # from so many thresholds on HLS layers search them, one after the other, instead of comparing all
 LAYER_LUT, LAYER_FF = 250, 300  # control and stream handshake of one layer
 LATENCY_PER_LAYER = 10  # cycles from a layer's first input to its pipeline being full
 _SMALL_MEMORY_BITS = 1024

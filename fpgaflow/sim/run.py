@@ -97,7 +97,8 @@ class Simulator:
         """Model outputs for x (N, ...): float64 (N, ...), the exact fixed-point values.
 
         Args:
-            x: real inputs in the model's own layout; for several inputs a sequence or a {name: array} in their order.
+            x: real inputs in the model's own layout; for several inputs a sequence in their order, a {name: array}, or
+                a structured array with a field for each.
             progress: called with (samples done, samples in all) after each chunk.
 
         Returns:
@@ -156,6 +157,8 @@ class Simulator:
     def checked(self, x: Any) -> list[Array]:
         """x as one array per model input, in the model's order; raises BadInput where `predict` does."""
         ports = self.graph.inputs
+        if isinstance(x, np.ndarray) and x.dtype.names:
+            x = {name: x[name] for name in x.dtype.names}
         if isinstance(x, Mapping):
             if missing := [port.name for port in ports if port.name not in x]:
                 raise BadInput("inputs", f"no array for {', '.join(missing)}", "Give one array per model input")

@@ -88,14 +88,15 @@ def spread(client: Any, simulator: Simulator, *, trace: bool = False) -> Run:
             (sent,) = client.scatter([block], hash=False)
             pending.append(client.submit(_computed, graph, simulator.engine.value, sent, trace, pure=False))
             if len(pending) > ahead:
-                yield _result(pending.popleft())
+                yield result_of(pending.popleft())
         while pending:
-            yield _result(pending.popleft())
+            yield result_of(pending.popleft())
 
     return run
 
 
-def _result(future: Any) -> dict[str, Array]:
+def result_of(future: Any) -> Any:
+    """What a worker computed; what it raised tells that it was a worker."""
     try:
         return future.result()
     except FpgaflowError:

@@ -3,22 +3,23 @@ of a flow in a vendor's tools."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from fpgaflow.build_folder import FIRMWARE
+from fpgaflow.build_folder import FIRMWARE, MANIFEST
 from fpgaflow.doctor import find_executable
 from fpgaflow.ir.graph import Graph
 from fpgaflow.report.firmware import Figures, reported_figures
 from fpgaflow.samples import Samples
 from fpgaflow.sim.run import Simulator
-from fpgaflow.stages import Facts, Outcome
+from fpgaflow.stages import STATE, Facts, Outcome
 from fpgaflow.targets import plan as plans
+from fpgaflow.targets.bitstream import run_tools
 from fpgaflow.targets.hls.firmware import REPORTS_FOLDER, Vectors
 from fpgaflow.targets.plan import BuildPlan
-from fpgaflow.vendor.bitstream import run_tools
 
 MAX_UTILISATION = 0.7  # share of the part that a folding may take: placement gets hard beyond
 _BOARD_SAMPLES = 64
@@ -85,6 +86,17 @@ def write_firmware(plan: BuildPlan, folder: Path) -> Outcome:
         "bitstream": next((f"{FIRMWARE}/{name}" for name in results if name.endswith(_BITSTREAMS)), None),
     }
     return Outcome(facts, tuple(f"{FIRMWARE}/{name}" for name in plan.files))
+
+
+def waits_for_tools(folder: Path) -> bool:
+    """Whether a build has no bitstream for want of tools that are here: built once more, it goes on to it."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        facts = json.loads((folder / STATE / "firmware.json").read_text())["facts"]
+        wanting = manifest["bitstream"] is None and manifest["failure"] is None and facts["bitstream"] is not None
+        return wanting and all(find_executable(tool) is not None for tool in facts["tools"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def finish(

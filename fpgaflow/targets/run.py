@@ -1,6 +1,6 @@
 """Runs a build plan's commands: own process group, log file, exit status and outputs checked, resumable.
 
-Where they run is a `Machine`: this one, or one that ssh reaches (fpgaflow/vendor/remote.py).
+Where they run is a `Machine`: this one, or one that ssh reaches (remote.py).
 """
 
 from __future__ import annotations

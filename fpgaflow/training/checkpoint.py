@@ -13,7 +13,8 @@ from torch import Tensor, fx, nn
 from fpgaflow.errors import BadInput
 from fpgaflow.files import write_atomic
 from fpgaflow.training.bits import Bits
-from fpgaflow.training.convert import fold_batch_norm, quantised, traced
+from fpgaflow.training.convert import quantised
+from fpgaflow.training.float_graph import fold_batch_norm, traced
 from fpgaflow.training.models import Architecture, ModelName
 from fpgaflow.training.quantisers import WEIGHTED
 

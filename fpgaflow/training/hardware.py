@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from fpgaflow.boards import Board
+from fpgaflow.cost.parts import Cost
+from fpgaflow.doctor import require_rtl
 from fpgaflow.frontend.load import load
 from fpgaflow.ir.graph import Graph
 from fpgaflow.training.export import export_qonnx
@@ -39,12 +41,27 @@ def graph_of(net: nn.Module, input_shape: tuple[int, ...]) -> Graph:
 
 
 def taken(graph: Graph, board: Board, fps: float) -> Taken:
-    """The least hardware through hls4ml that takes `fps` samples per second at the board's clock.
+    """The least hardware that takes `fps` samples per second at the board's clock: fpgaflow's own for a board of open
+    tools, through hls4ml for another.
 
     Raises:
         CheckFailed: none does, or none fits the board.
+        MissingTool: the packages of the RTL flow are not installed.
     """
+    cost = _open(graph, board, fps) if board.toolchain.is_open else _through_hls4ml(graph, board, fps)
+    return Taken(round(cost.lut), round(cost.ff), round(cost.dsp), round(cost.bram36, 1), round(cost.cycles))
+
+
+def _through_hls4ml(graph: Graph, board: Board, fps: float) -> Cost:
     from fpgaflow.targets.hls.folding import Goal, choose_folding
 
-    cost = choose_folding(graph, board, board.clock.design_mhz, Goal(fps=fps)).cost
-    return Taken(round(cost.lut), round(cost.ff), round(cost.dsp), round(cost.bram36, 1), cost.cycles)
+    return choose_folding(graph, board, board.clock.design_mhz, Goal(fps=fps)).cost
+
+
+def _open(graph: Graph, board: Board, fps: float) -> Cost:
+    require_rtl(f"a design for {board.name}")
+    from fpgaflow.targets.flow import MAX_UTILISATION
+    from fpgaflow.targets.rtl.board.stage import fold
+    from fpgaflow.targets.rtl.cost import estimate
+
+    return estimate(graph, fold(graph, board, fps, MAX_UTILISATION))

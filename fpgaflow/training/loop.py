@@ -13,14 +13,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of packages that Lightning imports
     import lightning.pytorch as lightning
 
-from fpgaflow.training.batches import Batches, Share
+from fpgaflow.errors import BadInput
+from fpgaflow.training.batches import Batches, Order, Share
 from fpgaflow.training.objective import Objective, Task, score
 from fpgaflow.training.optimise import OptimiserName, make_optimiser, make_schedule
 from fpgaflow.training.recipe import Device, Precision, Recipe
@@ -34,12 +37,32 @@ def share() -> Share:
     return Share(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
 
 
+def order_of(recipe: Recipe, samples: int, epochs: int) -> Order:
+    """The batches of a phase of `epochs` epochs over `samples` training samples."""
+    whole = recipe.optimiser is OptimiserName.GRADIENT_DESCENT
+    return Order(samples, recipe.batch_size, epochs, recipe.seed, recipe.shift, whole)
+
+
 @dataclass(frozen=True)
 class Held:
     """Validation samples that choose the best epoch."""
 
     x: Tensor
     y: Tensor | None
+
+
+def hold_out(x: Tensor, y: Tensor | None, share: float, seed: int) -> tuple[Tensor, Tensor | None, Held]:
+    """The samples to train on, their labels, and a stratified share of them held out.
+
+    Raises:
+        BadInput: a class has too few samples to be in both.
+    """
+    try:
+        kept, held = train_test_split(np.arange(len(x)), test_size=share, stratify=y, random_state=seed)
+    except ValueError as error:
+        found = f"{share:g} cannot be held out: {error}"
+        raise BadInput("train.validation", found, "Hold more out, or add samples.") from None
+    return x[kept], None if y is None else y[kept], Held(x[held], None if y is None else y[held])
 
 
 @dataclass(frozen=True)

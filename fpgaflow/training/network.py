@@ -14,9 +14,10 @@ from torch import fx, nn
 from fpgaflow.errors import BadInput
 from fpgaflow.frontend.load import load
 from fpgaflow.frontend.torch import python_model
-from fpgaflow.training.convert import fold_batch_norm, quantised, traced
+from fpgaflow.training.convert import quantised
 from fpgaflow.training.data import Dataset
 from fpgaflow.training.export import export_qonnx
+from fpgaflow.training.float_graph import fold_batch_norm, traced
 from fpgaflow.training.models import Architecture, ModelName
 from fpgaflow.training.objective import Task
 from fpgaflow.training.recipe import Recipe

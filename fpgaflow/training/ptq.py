@@ -30,7 +30,9 @@ from brevitas.quant.scaled_int import (
 from torch import Tensor, fx, nn
 
 from fpgaflow.errors import BadInput
-from fpgaflow.training.ptq_trace import AVERAGES, WEIGHTED, prepared
+from fpgaflow.training.bits import LEAST, MOST
+from fpgaflow.training.ptq_trace import AVERAGES, prepared
+from fpgaflow.training.quantisers import TWINS
 from fpgaflow.training.reproducible import reproducible
 
 INPUT_BITS = 8  # of the model's input, whatever the activations have: what cameras and converters give
@@ -61,8 +63,8 @@ class Ptq:
 
     def __post_init__(self) -> None:
         for name in ("weight_bits", "activation_bits"):
-            if not 2 <= getattr(self, name) <= 8:
-                raise BadInput(name, f"{getattr(self, name)} is out of range", "Give 2 to 8")
+            if not LEAST <= getattr(self, name) <= MOST:
+                raise BadInput(name, f"{getattr(self, name)} is out of range", f"Give {LEAST} to {MOST}")
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def _with_quantisers(traced: fx.GraphModule, options: Ptq, *, unsigned: bool) ->
         for bits in (options.activation_bits, max(INPUT_BITS, options.activation_bits))
     )
     with_weights = {"weight_quant": weight, "bias_quant": Int32Bias, "return_quant_tensor": True}
-    layers: dict[type[nn.Module], Any] = {plain: (made, with_weights) for plain, made in WEIGHTED.items()}
+    layers: dict[type[nn.Module], Any] = {plain: (made, with_weights) for plain, made in TWINS.items()}
     layers |= dict.fromkeys(AVERAGES)  # the mean is requantised
     with _few_alignments():
         made = quantize(
@@ -183,7 +185,7 @@ def _without_output_quantisers(made: fx.GraphModule) -> fx.GraphModule:
         if not isinstance(modules.get(str(node.target)), qnn.QuantIdentity) or len(node.users) > 1:
             continue
         source = node.all_input_nodes[0]
-        if isinstance(modules.get(str(source.target)), tuple(WEIGHTED.values())):
+        if isinstance(modules.get(str(source.target)), tuple(TWINS.values())):
             node.replace_all_uses_with(source)
             made.graph.erase_node(node)
             modules[str(source.target)].return_quant_tensor = len(source.users) > 1

@@ -6,7 +6,6 @@ import copy
 import operator
 from collections import Counter
 
-import brevitas.nn as qnn
 import torch
 from brevitas.fx import symbolic_trace
 from brevitas.graph.base import FnToModule
@@ -15,14 +14,10 @@ from brevitas.nn.mixin.base import QuantLayerMixin
 from torch import Tensor, fx, nn
 
 from fpgaflow.errors import BadInput, Problem, UnsupportedModel
+from fpgaflow.training.quantisers import WEIGHTED
 
 _EQUALIZE_ITERATIONS = 20
 
-WEIGHTED: dict[type[nn.Module], type[nn.Module]] = {
-    nn.Linear: qnn.QuantLinear,
-    nn.Conv1d: qnn.QuantConv1d,
-    nn.Conv2d: qnn.QuantConv2d,
-}
 AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
 _MODULES = (
     *WEIGHTED,
@@ -56,7 +51,7 @@ def prepared(model: nn.Module, x: Tensor, *, equalize: bool) -> fx.GraphModule:
     problems += [
         Problem(f"layer '{name}'", f"is called {count} times", "Give each call a layer of its own")
         for name, count in calls.items()
-        if count > 1 and isinstance(modules[name], tuple(WEIGHTED))
+        if count > 1 and isinstance(modules[name], WEIGHTED)
     ]
     if problems:
         raise UnsupportedModel(problems)

@@ -89,7 +89,7 @@ class SignedActivationQuant(ActivationQuant):
 
 
 class BiasQuant(_Quantiser):
-    """Signed, 16 bits, on the accumulator's grid, which `fit_scales` in convert.py sets."""
+    """Signed, 16 bits, on the accumulator's grid, which `convert.fit_scales` sets."""
 
     proxy_class = BiasQuantProxyFromInjector
     bit_width = 16
@@ -98,12 +98,12 @@ class BiasQuant(_Quantiser):
     requires_input_scale = False
 
 
-_TWINS: Mapping[type[nn.Module], type[nn.Module]] = {
+TWINS: Mapping[type[nn.Module], type[nn.Module]] = {
     nn.Linear: qnn.QuantLinear,
     nn.Conv1d: qnn.QuantConv1d,
     nn.Conv2d: qnn.QuantConv2d,
 }
-WEIGHTED = tuple(_TWINS)
+WEIGHTED = tuple(TWINS)
 
 
 def quantised_twin(layer: nn.Module, bit_width: int) -> nn.Module:
@@ -113,7 +113,7 @@ def quantised_twin(layer: nn.Module, bit_width: int) -> nn.Module:
     else:
         names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups")
         shape = {name: getattr(layer, name) for name in names}
-    kind = next(twin for plain, twin in _TWINS.items() if isinstance(layer, plain))
+    kind = next(twin for plain, twin in TWINS.items() if isinstance(layer, plain))
     bias = layer.bias is not None
     made = kind(**shape, bias=bias, weight_quant=WeightQuant, weight_bit_width=bit_width, bias_quant=BiasQuant)
     with torch.no_grad():

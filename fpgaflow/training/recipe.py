@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-
-import yaml
 
 from fpgaflow.errors import BadInput
 from fpgaflow.training.bits import LEAST, MOST, Bits
@@ -17,7 +15,7 @@ from fpgaflow.training.models import ModelName
 from fpgaflow.training.objective import Task
 from fpgaflow.training.optimise import TAKES_MOMENTUM, OptimiserName, ScheduleName
 from fpgaflow.training.prune import Prune
-from fpgaflow.training.schema import build, check_ranges, suggest, within
+from fpgaflow.training.schema import check_ranges, load_section, suggest, within
 
 
 class Precision(StrEnum):
@@ -45,7 +43,8 @@ class Recipe:
     """All that decides the trained weights: the same recipe on the same machine gives the same bits.
 
     `float_epochs` train with batch norm; then, batch norm folded, `qat_epochs` tune the quantised network and, apart,
-    its float twin; `prune` makes both smaller before, `distil` lets a float network teach the quantised one.
+    its float twin, by `qat_optimiser` and in `qat_batch_size` where those are given; `prune` makes both smaller before,
+    `distil` lets a float network teach the quantised one.
     `accumulate` batches make one step. A share `validation` of the training samples chooses the best
     epoch of each phase, and `patience` epochs without a better one end it. `shift` moves each batch of images by up to
     that many pixels. `checkpoint_steps` is how often the training can be resumed at; 0: after each epoch. `threads`
@@ -70,6 +69,8 @@ class Recipe:
     batch_size: int = within(64, 2, 65_536)
     accumulate: int = within(1, 1, 65_536)
     optimiser: OptimiserName = OptimiserName.ADAM
+    qat_batch_size: int | None = within(None, 2, 65_536)
+    qat_optimiser: OptimiserName | None = None
     momentum: float = within(0.0, 0, 0.9999)
     weight_decay: float = within(0.0, 0, 1)
     schedule: ScheduleName = ScheduleName.ONE_CYCLE
@@ -98,10 +99,10 @@ class Recipe:
             raise BadInput("train.width", "means nothing to a module of your own", "Leave it out.")
         if self.distil is not None and self.objective is not Task.CLASSIFICATION:
             raise BadInput("train.distil", "needs the logits of a classification", "Leave it out.")
-        if self.momentum and self.optimiser not in TAKES_MOMENTUM:
+        if self.momentum and not {self.optimiser, self.qat_optimiser} & set(TAKES_MOMENTUM):
             fix = f"Leave it out, or choose one of {', '.join(TAKES_MOMENTUM)}."
             raise BadInput("train.momentum", f"means nothing to '{self.optimiser}'", fix)
-        if self.accumulate > 1 and self.optimiser is OptimiserName.GRADIENT_DESCENT:
+        if self.accumulate > 1 and OptimiserName.GRADIENT_DESCENT in (self.optimiser, self.qat_optimiser):
             found = "means nothing to gradient-descent, whose step takes all samples"
             raise BadInput("train.accumulate", found, "Leave it out; batch_size limits the memory.")
         if self.patience and not self.validation:
@@ -114,6 +115,21 @@ class Recipe:
     def is_own_model(self) -> bool:
         """Whether `model` is FILE.py:FUNCTION."""
         return ".py:" in self.model
+
+    @property
+    def tuning(self) -> Recipe:
+        """The recipe with the optimiser and the batch size of the phases after the float one."""
+        if self.qat_optimiser is None and self.qat_batch_size is None:
+            return self
+        optimiser = self.qat_optimiser or self.optimiser
+        return replace(
+            self,
+            optimiser=optimiser,
+            momentum=self.momentum if optimiser in TAKES_MOMENTUM else 0.0,
+            batch_size=self.qat_batch_size or self.batch_size,
+            qat_optimiser=None,
+            qat_batch_size=None,
+        )
 
     @property
     def bits(self) -> Bits:
@@ -132,16 +148,7 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         BadInput: no such file, no YAML, no `train:` section, an unknown key, or a value of the wrong type or range.
     """
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        found = f"cannot be read: {' '.join(str(error).split())}"
-        raise BadInput(str(path), found, "Name a fpgaflow.yaml; `fpgaflow init` writes one.") from None
-    section = document.get("train") if isinstance(document, dict) else None
-    if not isinstance(section, dict):
+    recipe = load_section(Recipe, path, "train")
+    if recipe is None:
         raise BadInput(str(path), "has no section 'train:' with keys below it", "See docs/training.md for its keys.")
-    try:
-        return build(Recipe, section, "train")
-    except BadInput as error:
-        problem = error.problem
-        raise BadInput(f"{path}: {problem.where}", problem.found, problem.fix) from None
+    return recipe

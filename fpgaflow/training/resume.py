@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+import fpgaflow
 from fpgaflow.errors import BadInput
 from fpgaflow.files import write_atomic
 from fpgaflow.training.checkpoint import load_tensors
+from fpgaflow.training.data import Dataset
 
 FILE = "resume.pt"
+PACKAGES = ("torch", "lightning", "brevitas", "qonnx", "numpy", "scikit-learn")
+
+
+def key_of(data: Dataset, **described: Any) -> str:
+    """The digest of all that decides the weights: plain values, training samples, versions of packages."""
+    state = hashlib.sha256()
+    described |= {"versions": [fpgaflow.__version__, *map(version, PACKAGES)]}
+    state.update(json.dumps(described, sort_keys=True).encode())
+    for array in (data.x_train, data.y_train):
+        if array is not None:
+            state.update(str(array.shape).encode())
+            state.update(np.ascontiguousarray(array).tobytes())
+    return state.hexdigest()
 
 
 @dataclass

@@ -7,8 +7,11 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import yaml
 
 from fpgaflow.errors import BadInput
 
@@ -29,6 +32,30 @@ def check_ranges(record: Any, where: str) -> None:
         low, high = field.metadata["range"]
         if not low <= value <= high:
             raise BadInput(f"{where}.{field.name}", f"{value} is out of range", f"Give {low:g} to {high:g}.")
+
+
+def load_section(kind: type[_Record], path: Path, name: str) -> _Record | None:
+    """The dataclass `kind` from the section `name` of a YAML file; None where the file has no such section.
+
+    Raises:
+        BadInput: no such file, no YAML, an unknown key, or a value of the wrong type or range.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        found = f"cannot be read: {' '.join(str(error).split())}"
+        raise BadInput(str(path), found, "Name a fpgaflow.yaml; `fpgaflow init` writes one.") from None
+    section = document.get(name) if isinstance(document, dict) else None
+    if section is None:
+        return None
+    if not isinstance(section, dict):
+        found = f"has no section '{name}:' with keys below it"
+        raise BadInput(str(path), found, "See docs/training.md for its keys.")
+    try:
+        return build(kind, section, name)
+    except BadInput as error:
+        problem = error.problem
+        raise BadInput(f"{path}: {problem.where}", problem.found, problem.fix) from None
 
 
 def build(kind: type[_Record], section: Any, where: str) -> _Record:

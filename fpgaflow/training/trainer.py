@@ -3,43 +3,37 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.model_selection import train_test_split
 from torch import Tensor, fx
 
-import fpgaflow
 from fpgaflow.errors import BadInput, CheckFailed
 from fpgaflow.stages import file_digest
 from fpgaflow.training.batches import Batches, Order
 from fpgaflow.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from fpgaflow.training.convert import fit_scales, fold_batch_norm, quantised
+from fpgaflow.training.convert import fit_scales, quantised
 from fpgaflow.training.data import Dataset, load_dataset
 from fpgaflow.training.distil import FLOAT, distilling
+from fpgaflow.training.float_graph import fold_batch_norm
 from fpgaflow.training.log import EpochLog
-from fpgaflow.training.loop import Diverged, Epoch, Held, Watch, run_phase, share
+from fpgaflow.training.loop import Diverged, Epoch, Held, Watch, hold_out, order_of, run_phase, share
 from fpgaflow.training.network import Start, start
 from fpgaflow.training.objective import Objective, Task, score
-from fpgaflow.training.optimise import OptimiserName
 from fpgaflow.training.prune import PruneKind, Sparsifier, saving, without_channels
 from fpgaflow.training.recipe import Recipe
 from fpgaflow.training.reproducible import reproducible
 from fpgaflow.training.results import Trained, exported, outputs_of, scores_of, write
 from fpgaflow.training.resume import FILE as RESUME
-from fpgaflow.training.resume import PhaseState, copied, load_state
+from fpgaflow.training.resume import PACKAGES, PhaseState, copied, key_of, load_state
 
-PACKAGES = ("torch", "lightning", "brevitas", "qonnx", "numpy", "scikit-learn")
 LAST_GOOD = "last_good.pt"
 
 
@@ -137,9 +131,14 @@ def _check(recipe: Recipe, data: Dataset) -> None:
         found = f"moves images, and the samples have the shape {data.sample_shape}"
         raise BadInput("train.shift", found, "Leave it out.")
     processes = share().processes
-    if recipe.batch_size % processes:
-        found = f"{recipe.batch_size} does not divide by {processes} processes"
-        raise BadInput("train.batch_size", found, "Give a multiple.")
+    for name, size in _batch_sizes(recipe).items():
+        if size % processes:
+            raise BadInput(f"train.{name}", f"{size} does not divide by {processes} processes", "Give a multiple.")
+
+
+def _batch_sizes(recipe: Recipe) -> dict[str, int]:
+    given = {"batch_size": recipe.batch_size, "qat_batch_size": recipe.qat_batch_size}
+    return {name: size for name, size in given.items() if size is not None}
 
 
 class _Run:
@@ -158,32 +157,30 @@ class _Run:
         x, y = channels_last(data.x_train), None if data.y_train is None else torch.from_numpy(data.y_train)
         self.held: Held | None = None
         if recipe.validation:
-            rows = np.arange(len(x))
-            kept, held = train_test_split(
-                rows, test_size=recipe.validation, stratify=data.y_train, random_state=recipe.seed
-            )
-            self.held = Held(x[held], None if y is None else y[held])
-            x, y = x[kept], None if y is None else y[kept]
+            x, y, self.held = hold_out(x, y, recipe.validation, recipe.seed)
         self.x, self.y, self.share = x, y, share()
-        if recipe.batch_size > len(x):
-            found = f"{recipe.batch_size} is more than the {len(x)} training samples"
-            raise BadInput("train.batch_size", found, "Give a smaller one.")
+        for name, size in _batch_sizes(recipe).items():
+            if size > len(x):
+                raise BadInput(
+                    f"train.{name}", f"{size} is more than the {len(x)} training samples", "Give a smaller one."
+                )
         how = recipe.distil
         self.teacher_file = None if how is None or how.teacher == FLOAT else folder / how.teacher
         self._given = None if self.teacher_file is None else load_checkpoint(self.teacher_file).model
         if how is not None and self._given is not None:  # one that does not fit is refused now
             distilling(Objective(recipe.objective), how, self._given, begun.net, self.x[:2])
         files = {"code": begun.code, "teacher": None if self.teacher_file is None else file_digest(self.teacher_file)}
-        self.state = load_state(out, _key(recipe, data, files, self.share.processes))
+        self.state = load_state(out, key_of(data, recipe=asdict(recipe), processes=self.share.processes, **files))
         self.resumed_at = self.step = sum(phase.batches for phase in self.state.phases.values())
         self.log = EpochLog(out, recipe.log if self.share.rank == 0 else None, self.state.epochs)
-        per_epoch = self._order(1).per_epoch
-        self.total = (recipe.float_epochs + 2 * recipe.qat_epochs) * per_epoch
+        self.total = sum(self._order(phase).total for phase in Phase)
 
-    def _order(self, epochs: int) -> Order:
-        recipe = self.recipe
-        whole = recipe.optimiser is OptimiserName.GRADIENT_DESCENT
-        return Order(len(self.x), recipe.batch_size, epochs, recipe.seed, recipe.shift, whole)
+    def _recipe(self, phase: Phase) -> Recipe:
+        return self.recipe if phase is Phase.FLOAT else self.recipe.tuning
+
+    def _order(self, phase: Phase) -> Order:
+        recipe = self._recipe(phase)
+        return order_of(recipe, len(self.x), recipe.float_epochs if phase is Phase.FLOAT else recipe.qat_epochs)
 
     def quantised(self, net: fx.GraphModule) -> fx.GraphModule:
         """The untuned quantised twin of a float network, its scales fitted to the training samples."""
@@ -199,15 +196,13 @@ class _Run:
 
     def phase(self, phase: Phase, net: fx.GraphModule, teacher: fx.GraphModule | None = None) -> fx.GraphModule:
         """Trains `net` in place, from where an earlier run of this phase was; returns it in eval mode."""
-        recipe = self.recipe
+        recipe = self._recipe(phase)
         state = self.state.phases.setdefault(phase, PhaseState())
         if state.finished:
             net.load_state_dict(state.model)
             return net.eval()
         torch.manual_seed(recipe.seed + self.share.rank)
-        is_float = phase is Phase.FLOAT
-        epochs = recipe.float_epochs if is_float else recipe.qat_epochs
-        batches = Batches(self._order(epochs), self.x, self.y, state.batches, self.share)
+        batches = Batches(self._order(phase), self.x, self.y, state.batches, self.share)
         objective = Objective(recipe.objective)
         if teacher is not None and recipe.distil is not None:
             objective = distilling(objective, recipe.distil, teacher, net, self.x[:2])
@@ -222,7 +217,7 @@ class _Run:
 
         try:
             watch = Watch(told, epoch, self._save, self._after_step(phase, net))
-            rate = recipe.float_learning_rate if is_float else recipe.qat_learning_rate
+            rate = recipe.float_learning_rate if phase is Phase.FLOAT else recipe.qat_learning_rate
             run_phase(net, objective, batches, recipe, rate, state, watch, self.held)
         except Diverged as diverged:
             net.load_state_dict(diverged.last_good)
@@ -235,7 +230,7 @@ class _Run:
         prune = self.recipe.prune
         if prune is None or prune.kind is PruneKind.CHANNELS or phase is Phase.FLOAT:
             return lambda _: None
-        return Sparsifier(net, prune.share, self._order(self.recipe.qat_epochs).total)
+        return Sparsifier(net, prune.share, self._order(phase).total)
 
     def _save(self) -> None:
         if self.share.rank == 0:
@@ -261,16 +256,3 @@ def channels_last(x: npt.NDArray[np.float32]) -> Tensor:
     if x.ndim != 4:
         return torch.from_numpy(x)
     return torch.from_numpy(x).permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format).permute(0, 3, 1, 2)
-
-
-def _key(recipe: Recipe, data: Dataset, files: Mapping[str, str | None], processes: int) -> str:
-    """Of all that decides the weights: a training is resumed by the same only."""
-    state = hashlib.sha256()
-    described: dict[str, Any] = {"recipe": asdict(recipe), **files, "processes": processes}
-    described |= {"versions": [fpgaflow.__version__, *map(version, PACKAGES)]}
-    state.update(json.dumps(described, sort_keys=True).encode())
-    for array in (data.x_train, data.y_train):
-        if array is not None:
-            state.update(str(array.shape).encode())
-            state.update(np.ascontiguousarray(array).tobytes())
-    return state.hexdigest()

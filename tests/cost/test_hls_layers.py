@@ -51,7 +51,7 @@ def test_dsps_and_block_rams_are_exact_on_every_report(estimates: ModuleType) ->
     count = 0
     for design in json.loads((BENCHMARKS / "data" / "hls_reports.json").read_text())["designs"]:
         for layer in design["layers"]:
-            guess = estimates.estimated(layer, estimates.family_of(design), {})
+            guess = estimates.estimated(layer, design, {})
             for name in ("dsp", "bram18"):
                 if name in guess and name in layer["measured"]:
                     assert guess[name] == layer["measured"][name], (design["name"], layer)
@@ -83,7 +83,19 @@ def test_dsps_of_a_product(a: int, w: int, dsps: int) -> None:
 
 @pytest.mark.parametrize(
     ("words", "bits", "blocks"),
-    [(64, 16, 0), (64, 111, 4), (64, 224, 7), (32, 35, 1), (512, 36, 1), (513, 36, 2), (1025, 9, 1), (16384, 1, 1)],
+    [
+        (64, 16, 0),
+        (64, 111, 4),
+        (64, 224, 7),
+        (32, 35, 1),
+        (512, 36, 1),
+        (513, 36, 2),
+        (1025, 9, 1),
+        (16384, 1, 1),
+        (7840, 59, 27),
+        (40000, 10, 23),
+        (307200, 32, 544),
+    ],
 )
 def test_blocks_of_a_memory(words: int, bits: int, blocks: int) -> None:
     assert rom_blocks(words, bits) == blocks
@@ -104,12 +116,21 @@ def test_a_memory_holds_its_bits(words: int, bits: int) -> None:
 
 def test_equal_products_of_an_input_are_shared() -> None:
     weights = np.array([[11, 11, -11, 3], [11, 0, 4, 45]])
-    layer = constant_layer(weights, 16, 20)
+    layer = constant_layer(weights, 16, 8, 20)
     assert (layer.nonzero, layer.wide_products, layer.shift_adders) == (7, 4, 1)
-    narrow = constant_layer(weights, 8, 20)
+    narrow = constant_layer(weights, 8, 8, 20)
     assert (narrow.wide_products, narrow.shift_adders) == (0, 2 + 2 + 1 + 2 + 0 + 3)
 
 
 def test_the_last_multiplier_is_as_wide_as_its_weights() -> None:
     layer = FoldedLayer(n_in=36, n_out=4, reuse=36, a=32, w=32, acc=32, top=18, window_bits=1152)
     assert (layer.multipliers, layer.dsp, layer.memory_bits) == (4, 14, 114)
+
+
+def test_a_reuse_factor_beyond_the_inputs_adds_a_table_and_a_large_one_waits_for_it() -> None:
+    within = FoldedLayer(n_in=100, n_out=100, reuse=100, a=8, w=8, acc=20, top=8)
+    beyond = FoldedLayer(n_in=100, n_out=100, reuse=10_000, a=16, w=16, acc=16, top=11)
+    assert (within.blocks, within.index_cycles) == (rom_blocks(100, 800), 0)
+    assert (beyond.blocks, beyond.index_cycles) == (7 + 6, 0)
+    large = FoldedLayer(n_in=784, n_out=100, reuse=39_200, a=16, w=16, acc=16, top=10)
+    assert (large.blocks, large.reuse + large.index_cycles) == (59 + 72, 823_200)

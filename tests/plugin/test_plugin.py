@@ -160,3 +160,25 @@ def test_hls4ml_finds_the_backend_whatever_is_imported_first(first: str) -> None
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines() == ["fpgaflow"]
     assert "fpgaflow" in get_available_backends()
+
+
+@pytest.mark.slow
+def test_build_of_several_inputs_and_outputs(tmp_path: Path) -> None:
+    for package in ("amaranth", "pyosys"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    layers = [
+        {**inp(3), "name": "a"},
+        {**inp(4), "name": "b"},
+        dense("fa", 3, 2, inputs=["a"]),
+        dense("fb", 4, 1, inputs=["b"]),
+    ]
+    made = model("fpgaflow", tmp_path / "out", layers, inputs=["a", "b"], outputs=["fa", "fb"])
+    assert made.build()["CosimReport"]["Status"] == "Pass"
+    described = json.loads((tmp_path / "out" / "rtl" / "interface.json").read_text())
+    names = {way: [part["name"] for part in described[way]["parts"]] for way in ("input", "output")}
+    assert [len(each) for each in names.values()] == [2, 2]
+    x = np.random.default_rng(0).normal(size=(9, 7)).astype(np.float32)
+    np.savez(tmp_path / "data.npz", **dict(zip(names["input"], (x[:, :3], x[:, 3:]), strict=True)))
+    made.build(data=tmp_path / "data.npz")
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["mismatches"]["rtl_vs_sim"] == {"samples": 9, "values": 27, "different": 0, "first_sample": None}

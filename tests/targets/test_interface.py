@@ -18,6 +18,7 @@ from fpgaflow.errors import BadInput
 from fpgaflow.ir.graph import Graph, Input, Output, Tensor
 from fpgaflow.ir.ops import Reshape
 from fpgaflow.ir.types import FixedType, Overflow, Rounding
+from fpgaflow.samples import joined
 from fpgaflow.targets.interface import (
     MAX_WIDTH,
     Interface,
@@ -198,7 +199,7 @@ def test_json_round_trip(
         axis = data.draw(st.integers(0, len(result.shape) - 1))
         scale = tuple(data.draw(fractions) for _ in range(result.shape[axis]))
         result = replace(result, axis=axis if len(scale) > 1 else 0, scale=scale)
-    interface = Interface(source, Quantiser(Fraction(3, 7), offset, rounding, overflow, -1, 5), result)
+    interface = Interface(source, (Quantiser(Fraction(3, 7), offset, rounding, overflow, -1, 5),), result)
     assert from_json(to_json(interface)) == interface
 
 
@@ -249,3 +250,82 @@ def test_a_missing_field_is_refused() -> None:
             cut = {**fields, port: {k: v for k, v in fields[port].items() if k != key}}
             with pytest.raises(BadInput):
                 from_json(json.dumps(cut))
+
+
+def several() -> Graph:
+    """Two inputs of different types, 5 elements of 12 bits and 2 of 1 bit, and both as outputs."""
+    tensors = {"a": Tensor("a", (5,), FixedType(True, 12, 4)), "b": Tensor("b", (1, 2), FixedType(False, 1, 0))}
+    inputs = tuple(
+        Input(n, f"in_{n}", Fraction(2) ** t.type.fraction, Fraction(0), Rounding.RND, Overflow.SAT, t.type.low, 1)
+        for n, t in tensors.items()
+    )
+    outputs = (Output("b", "second", (Fraction(1),), ZERO, 0), Output("a", "first", (Fraction(1, 16),), ZERO, 0))
+    return Graph("net", inputs, outputs, (), tensors, {})
+
+
+def test_several_tensors_share_a_stream_each_from_a_beat_of_its_own() -> None:
+    interface = interface_for(several(), several=True)
+    fields = json.loads(to_json(interface))
+    whole, (a, b) = fields["input"], fields["input"]["parts"]
+    assert (whole["name"], whole["shape"], whole["width"], whole["signed"]) == ("in_a, in_b", [8], 12, True)
+    assert "quantiser" not in whole and (a["quantiser"]["gain"], b["quantiser"]["gain"]) == (16.0, 1.0)
+    for part in (whole, a, b):  # of two elements of 12 bits
+        assert (part["elements_per_beat"], part["element_bits"], part["tdata_bits"]) == (2, 16, 32)
+    assert [(p["name"], p["shape"], p["width"], p["signed"], p["first_beat"]) for p in (a, b)] == [
+        ("in_a", [5], 12, True, 0),
+        ("in_b", [1, 2], 1, False, 3),
+    ]
+    assert [(p["name"], p["first_beat"], p["scale"]) for p in fields["output"]["parts"]] == [
+        ("second", 0, 1.0),
+        ("first", 1, 1 / 16),
+    ]
+    assert interface.input.beats == 4 and interface.input.first_beats == (0, 3)
+    assert from_json(to_json(interface)) == interface
+    with pytest.raises(ValueError, match="too many values"):
+        _ = interface.quantiser
+    with pytest.raises(BadInput, match="2 inputs and 2 outputs"):
+        interface_for(several())
+
+
+def test_several_tensors_are_packed_one_after_the_other() -> None:
+    port = interface_for(several(), several=True).input
+    given = {"in_a": np.array([[1, -1, 2, -2, -2048]]), "in_b": np.array([[[1, 1]]])}
+    beats = pack(joined(given), port)
+    assert beats.view("<u4")[0, :, 0].tolist() == [0xFFFF0001, 0xFFFE0002, 0x0000F800, 0x00010001]
+    back = unpack(beats, port)
+    assert all(np.array_equal(back[name], array) for name, array in given.items())
+    for wrong, found in (
+        ({"in_b": given["in_b"], "in_a": given["in_a"]}, "are of in_b, in_a"),
+        ({"in_a": given["in_a"], "in_b": given["in_b"] + 1}, "reach from 2 to 2"),
+    ):
+        with pytest.raises(BadInput, match=found):
+            pack(joined(wrong), port)
+    with pytest.raises(BadInput, match="are of no name"):
+        pack(np.zeros((1, 8), int), port)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("input.parts", []),
+        ("input.parts.1.first_beat", 2),
+        ("input.parts.1.name", "in_a"),
+        ("input.parts.0.shape", [7]),
+        ("input.parts.0.quantiser", None),
+        ("input.parts.0.parts", []),
+        ("input.parts.0.element_bits", 24),
+        ("input.shape", [9]),
+        ("input.signed", False),
+        ("input.quantiser", {}),
+        ("output.parts.0.quantiser", {}),
+    ],
+)
+def test_the_loader_is_strict_with_parts(path: str, value: object) -> None:
+    fields = json.loads(to_json(interface_for(several(), several=True)))
+    *parents, last = path.split(".")
+    inner = fields
+    for key in parents:
+        inner = inner[int(key) if key.isdigit() else key]
+    inner[last] = value
+    with pytest.raises(BadInput):
+        from_json(json.dumps(fields))

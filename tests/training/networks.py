@@ -9,7 +9,8 @@ import torch
 from torch import fx, nn
 
 from fpgaflow.training.bits import Bits
-from fpgaflow.training.convert import fit_scales, fold_batch_norm, quantised, traced
+from fpgaflow.training.convert import fit_scales, quantised
+from fpgaflow.training.float_graph import fold_batch_norm, traced
 from fpgaflow.training.models import Architecture, ModelName
 
 OWN_SHAPES = {

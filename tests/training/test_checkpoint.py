@@ -9,7 +9,7 @@ from fpgaflow.data import data_dir
 from fpgaflow.errors import BadInput
 from fpgaflow.training.bits import Bits
 from fpgaflow.training.checkpoint import Checkpoint, load_checkpoint, resize, save_checkpoint
-from fpgaflow.training.convert import traced
+from fpgaflow.training.float_graph import traced
 from fpgaflow.training.models import Architecture, ModelName
 from tests.training.networks import OWN_SHAPES, built, fitted, samples
 

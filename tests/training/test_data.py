@@ -296,6 +296,27 @@ def test_hugging_face(tmp_path):
     assert (data.x_train.shape, data.x_test.shape, data.classes) == ((24, 1, 6, 6), (6, 1, 6, 6), 3)
     with pytest.raises(BadInput, match="has the columns image, label"):
         loaded("huggingface", tmp_path / "hf", test_samples=6, label="kind")
+    colours = [Image.fromarray(image) for image in pixels(30, 6, 6, 3)]
+    for name, kind in (("colour", "RGB"), ("palette", "P"), ("alpha", "RGBA")):
+        of_kind = [image.convert(kind) for image in colours]
+        split = datasets.Dataset.from_dict({"image": of_kind, "label": LABELS.tolist()})
+        both = datasets.DatasetDict({"train": split, "test": split}).cast_column("image", datasets.Image())
+        both.save_to_disk(str(tmp_path / name))
+        data = loaded("huggingface", tmp_path / name)
+        expected = np.stack([np.asarray(image.convert("RGB")) for image in of_kind]).transpose(0, 3, 1, 2)
+        assert np.array_equal(data.x_train, expected.astype(np.float32) / 256)
+    numbers = datasets.Dataset.from_dict({"x": np.arange(120.0).reshape(30, 4).tolist(), "y": LABELS.tolist()})
+    numbers.save_to_disk(str(tmp_path / "numbers"))
+    assert loaded("huggingface", tmp_path / "numbers", test_samples=6).x_train.shape == (24, 4)
+
+
+def test_images_of_more_than_8_bits(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(4):
+            Image.fromarray(np.full((6, 6), 999, np.uint16)).save(tmp_path / name / f"{number}.png")
+    with pytest.raises(BadInput, match="more than 8 bits"):
+        loaded("images", tmp_path, test_samples=2)
 
 
 def test_padding_needs_images(tmp_path):

@@ -11,7 +11,8 @@ from torch import nn
 from fpgaflow.errors import BadInput
 from fpgaflow.training.bits import Bits
 from fpgaflow.training.checkpoint import load_checkpoint
-from fpgaflow.training.convert import fit_scales, fold_batch_norm, quantised, traced
+from fpgaflow.training.convert import fit_scales, quantised
+from fpgaflow.training.float_graph import fold_batch_norm, traced
 from fpgaflow.training.models import ModelName
 from fpgaflow.training.prune import Prune, PruneKind, Sparsifier, without_channels, zeros
 from tests.training.networks import built, samples, write_clusters

@@ -82,6 +82,15 @@ def test_a_bad_key_is_named(tmp_path, section, says):
         assert part in str(error.value)
 
 
+def test_the_tuning_has_an_optimiser_and_a_batch_size_of_its_own():
+    plain = Recipe(optimiser=OptimiserName.SGD, momentum=0.9)
+    assert plain.tuning == plain
+    tuning = Recipe(momentum=0.9, qat_optimiser=OptimiserName.SGD, qat_batch_size=16).tuning
+    assert (tuning.optimiser, tuning.momentum, tuning.batch_size) == (OptimiserName.SGD, 0.9, 16)
+    other = Recipe(optimiser=OptimiserName.SGD, momentum=0.9, qat_optimiser=OptimiserName.ADAM).tuning
+    assert (other.optimiser, other.momentum, other.batch_size) == (OptimiserName.ADAM, 0.0, 64)
+
+
 @pytest.mark.parametrize("text", ["", "train:\n", "train: 3\n", "- train\n", "train: [\n", "a: 2024-99-99\n", "\0"])
 def test_a_file_without_a_recipe_is_refused(tmp_path, text):
     path = written(tmp_path, text)

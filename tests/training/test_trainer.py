@@ -203,6 +203,14 @@ def test_an_autoencoder_is_judged_by_its_error(tmp_path):
     assert summary["mean_squared_error"]["quantized"] == result.quantised_score
 
 
+def test_tuning_in_smaller_batches_makes_more_steps(folder, tmp_path):
+    steps: list[Progress] = []
+    result = small(folder, tmp_path, steps.append, qat_batch_size=10, qat_optimiser=OptimiserName.SGD, momentum=0.9)
+    assert [sum(step.phase is phase for step in steps) for phase in Phase] == [12, 18, 18]
+    assert {step.total for step in steps} == {48}
+    assert result.quantised_score > 0.5
+
+
 def test_layer_bits_reach_the_file(folder, tmp_path):
     small(folder, tmp_path, layer_bits={"fc1": 8, "relu2": 2})
     assert load_checkpoint(tmp_path / "checkpoint.pt").bits == Bits(4, 4, 8, {"fc1": 8, "relu2": 2})
@@ -236,6 +244,8 @@ def test_a_loss_that_diverges_keeps_the_last_good_weights(folder, tmp_path):
     ("changes", "says"),
     [
         ({"batch_size": 61}, "train.batch_size"),
+        ({"qat_batch_size": 61}, "train.qat_batch_size"),
+        ({"validation": 0.01}, "train.validation: 0.01 cannot be held out"),
         ({"shift": 1}, "train.shift"),
         ({"layer_bits": {"conv1": 3}}, r"train\.layer_bits\.conv1"),
         ({"model": "lenet5"}, "takes images"),

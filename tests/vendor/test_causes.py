@@ -10,7 +10,7 @@ from fpgaflow.errors import ToolFailed
 from fpgaflow.targets.plan import BuildPlan, Command
 from fpgaflow.targets.run import run_plan
 from fpgaflow.vendor.causes import CAUSES, explain, known_cause
-from tests.vendor.conftest import Install
+from tests.stand_ins import Install
 
 LINES = {
     "no licence": (

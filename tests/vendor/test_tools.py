@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fpgaflow.vendor.tools import HlsTool, Version, frequency_option, hls_argv, hls_tool, parse_version, version_of
-from tests.vendor.conftest import Install
+from tests.stand_ins import Install
 
 
 @pytest.mark.parametrize(

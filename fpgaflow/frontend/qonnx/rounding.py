@@ -18,6 +18,7 @@ from fpgaflow.frontend.qonnx.executor import run_qonnx
 from fpgaflow.frontend.qonnx.importer import QONNX_OPS
 from fpgaflow.frontend.qonnx.onnx_file import Node, OnnxModel, read_model
 from fpgaflow.ir.graph import Graph
+from fpgaflow.samples import by_input
 from fpgaflow.sim.run import Simulator
 
 _QUANTISERS = frozenset({*QONNX_OPS, "DequantizeLinear"})  # the last gives what its QuantizeLinear rounds
@@ -74,7 +75,7 @@ def float_rounding(path: Path, graph: Graph, x: np.ndarray) -> FloatRounding:
         moved = integers[tensor.name].transpose(0, *(axis + 1 for axis in tensor.source.perm))
         levels[name] = moved.reshape(len(x), *tensor.source.shape)
         units[name] = tensor.source.unit * Fraction(2) ** -tensor.type.fraction
-    theirs = run_qonnx(path, {graph.inputs[0].name: x}, layers=True, given=_reals(levels, units))
+    theirs = run_qonnx(path, by_input(graph, x), layers=True, given=_reals(levels, units))
     rounded = [
         Rounded(str(quantisers[name]), exact.size, int((np.rint(theirs[name] / float(units[name])) != exact).sum()))
         for name, exact in levels.items()

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from fpgaflow.cost.parts import SEARCHED_LEVELS
 from fpgaflow.ir.graph import Graph, Ints
+from fpgaflow.ir.index_map import IndexMap, beat_tables
 from fpgaflow.ir.ops import Op, Threshold
 from fpgaflow.ir.ops_merge import Embed, MatMul
 from fpgaflow.ir.ops_table import Lookup, OneHotMax, Piecewise
 from fpgaflow.ir.types import FixedType, Overflow, Rounding, type_for
-from fpgaflow.targets.hls.index_map import IndexMap, beat_tables
-
-SEARCHED_LEVELS = 15  # from so many thresholds on they are searched, one after the other, instead of all compared
 
 Layer = dict[str, Any]
 Shape = tuple[int, ...]

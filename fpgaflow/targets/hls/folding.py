@@ -8,18 +8,21 @@ the least share of the part; without one, the fastest, and of those the smallest
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from math import inf, prod
 from typing import NoReturn
 
 from fpgaflow.boards import Board
 from fpgaflow.cost.hls_design import FOLDED, Choice, hls_layer_cost, total
 from fpgaflow.cost.parts import Cost
+from fpgaflow.cost.registers import Clock
 from fpgaflow.errors import BadInput, CheckFailed
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.ops import Conv, Linear, Op, Threshold
 from fpgaflow.ir.ops_merge import MatMul
 from fpgaflow.targets.hls.check import legal_reuse
+from fpgaflow.targets.hls.depths import SHALLOW
 from fpgaflow.targets.hls.layers import IOType
 from fpgaflow.targets.hls.normal import normal_form
 from fpgaflow.targets.hls.solve import Limits, Option, Solver
@@ -57,12 +60,16 @@ class Trade:
 
 @dataclass(frozen=True)
 class Folding:
-    """`choices` by op name; `cost` of the design, estimated; `bottleneck` is the op that sets the interval."""
+    """`choices` by op name; `cost` of the design, estimated; `bottleneck` is the op that sets the interval.
+
+    `most_words`: of each FIFO as `cost` counts it, where it would not fit with whole samples; their simulation decides.
+    """
 
     choices: dict[str, Choice]
     cost: Cost
     bottleneck: str
     trade: Trade | None = None
+    most_words: int | None = None
 
     @property
     def reuse(self) -> dict[str, int]:
@@ -84,15 +91,32 @@ def choose_folding(
     """
     named, beats = {op.name for op in graph.ops}, _beats(graph)
     graph = normal_form(graph, stream=io_type is IOType.STREAM)
-    return _Search(graph, named, board, clock_mhz, goal, io_type, beats).run()
+    try:
+        return _Search(graph, named, board, clock_mhz, goal, io_type, beats).run()
+    except CheckFailed as refused:
+        if io_type is not IOType.STREAM or not refused.problem.where.startswith("board"):
+            raise
+        try:
+            return _Search(graph, named, board, clock_mhz, goal, io_type, beats, SHALLOW).run()
+        except CheckFailed:
+            raise refused from None
 
 
 class _Search:
     def __init__(
-        self, graph: Graph, named: set[str], board: Board, clock_mhz: float, goal: Goal, io_type: IOType, beats: int
+        self,
+        graph: Graph,
+        named: set[str],
+        board: Board,
+        clock_mhz: float,
+        goal: Goal,
+        io_type: IOType,
+        beats: int,
+        most_words: int | None = None,
     ) -> None:
         self.graph, self.named, self.board, self.goal = graph, named, board, goal
         self.hertz = clock_mhz * 1e6
+        self.clock, self.most_words = Clock.of(board.part, clock_mhz), most_words
         self.stream = io_type is IOType.STREAM
         self.options = {
             op.name: self._options(op, op.name in named, io_type) for op in graph.ops if not _is_free(op, graph)
@@ -112,7 +136,7 @@ class _Search:
         if found is None:
             self._refuse(limits)
         folding = self._folding(found)
-        return Folding(folding.choices, folding.cost, folding.bottleneck, self._trade(folding, limits))
+        return replace(folding, trade=self._trade(folding, limits), most_words=self.most_words)
 
     def _options(self, op: Op, chosen: bool, io_type: IOType) -> list[Option]:
         choices = [FOLDED]
@@ -120,7 +144,8 @@ class _Search:
             choices = [Choice(reuse) for reuse in _reuse_factors(op, self.graph, io_type)]
             if self._may_unroll(op):
                 choices.append(Choice(1, unrolled=True))
-        return [Option(choice, hls_layer_cost(op, self.graph, choice, stream=self.stream)) for choice in choices]
+        how = partial(hls_layer_cost, stream=self.stream, clock=self.clock, most_words=self.most_words)
+        return [Option(choice, how(op, self.graph, choice)) for choice in choices]
 
     def _may_unroll(self, op: Op) -> bool:
         small = isinstance(op, Linear) and prod(self.graph.constants[op.weights].shape) <= MAX_MULTIPLIERS

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from fpgaflow.ir.graph import Graph
+from fpgaflow.ir.index_map import places
 from fpgaflow.ir.ops import Add, Cast, Conv, Dense, Linear, Op, Pool, PoolKind, Relu, Reshape, Threshold, Transpose
 from fpgaflow.ir.ops_merge import Concat, Elementwise
 from fpgaflow.ir.types import FixedType
 from fpgaflow.targets.hls.extension_rows import EXTENSION_ROWS, Layer, index_map, spell, values
-from fpgaflow.targets.hls.index_map import places
 
 MAX_CLONES = 7  # hls4ml's nnet_stream.h copies a stream so many times at most
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from fpgaflow.errors import BadInput
 from fpgaflow.ir.graph import Graph
+from fpgaflow.ir.index_map import IndexMap, places
 from fpgaflow.ir.ops import Add, Cast, Conv, Dense, Op, Pool, Relu
 from fpgaflow.ir.ops_merge import Elementwise, Embed, MatMul
 from fpgaflow.ir.ops_table import Lookup, Piecewise
 from fpgaflow.targets.hls.extension_rows import Layer, index_map, spell
-from fpgaflow.targets.hls.index_map import IndexMap, places
 from fpgaflow.targets.hls.layer_rows import MAX_CLONES, ROWS, padding_apart, reader_count
 from fpgaflow.targets.hls.normal import normal_form
 

@@ -15,10 +15,10 @@ import numpy as np
 
 from fpgaflow.ir.bounds import pool_sum_type, sum_type
 from fpgaflow.ir.graph import Graph, Ints, Output
+from fpgaflow.ir.index_map import INDEX_RULES, MAX_REGISTERS, IndexMap, places, windows_apart
 from fpgaflow.ir.ops import Add, Cast, Conv, Dense, Linear, Op, Pool, PoolKind, Relu, Reshape, Threshold, Transpose
 from fpgaflow.ir.types import FixedType, Overflow, Rounding, type_for
 from fpgaflow.ir.verify import verify
-from fpgaflow.targets.hls.index_map import INDEX_RULES, MAX_REGISTERS, IndexMap, places, windows_apart
 from fpgaflow.targets.hls.normal_build import Builder, Shape
 from fpgaflow.targets.hls.normal_more import MORE_REWRITES
 

@@ -9,9 +9,9 @@ from math import prod
 import numpy as np
 
 from fpgaflow.ir.graph import Graph, Ints, Output, Tensor, constant_names
+from fpgaflow.ir.index_map import IndexMap, places
 from fpgaflow.ir.ops import Cast, Conv, Op, Pool, PoolKind, Relu, Reshape, Transpose
 from fpgaflow.ir.types import FixedType, Overflow, Rounding
-from fpgaflow.targets.hls.index_map import IndexMap, places
 
 Shape = tuple[int, ...]
 

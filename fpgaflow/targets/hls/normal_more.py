@@ -9,13 +9,13 @@ from math import prod
 import numpy as np
 
 from fpgaflow.ir.graph import Ints
+from fpgaflow.ir.index_map import padded, patches, taken
 from fpgaflow.ir.ops import Op, Reshape
 from fpgaflow.ir.ops_merge import Concat, Elementwise, Embed, MatMul, Pad, Patches, Scale, Take
 from fpgaflow.ir.ops_table import Lookup, OneHotMax, Piecewise
 from fpgaflow.ir.types import FixedType, type_for
 from fpgaflow.ir.verify_merge import elementwise_type, matmul_type
 from fpgaflow.ir.verify_table import piecewise_type
-from fpgaflow.targets.hls.index_map import padded, patches, taken
 from fpgaflow.targets.hls.normal_build import Builder, Shape
 
 _CONCAT_AXES = 3  # of hls4ml's Concatenate

@@ -21,10 +21,12 @@ from fpgaflow.frontend.hls4ml.model import from_hls4ml
 from fpgaflow.ir.graph import Graph, Tensor
 from fpgaflow.passes.rewrite import without_dead
 from fpgaflow.targets.hls.check import check
+from fpgaflow.targets.hls.depths import FifoDepths, fifo_depths
 from fpgaflow.targets.hls.difference import difference
 from fpgaflow.targets.hls.extensions import register
 from fpgaflow.targets.hls.layers import HlsOptions, LayerList, layer_list
 from fpgaflow.targets.hls.normal import normal_form
+from fpgaflow.targets.hls.processes import dataflow_of
 
 BACKEND = "Vitis"
 _STAMP = "fpgaflow"  # hls4ml would draw a new one each time, for the name of its shared library
@@ -40,6 +42,7 @@ class Project:
         name: of the top function and of the files named after it.
         inputs, outputs: the top function's tensors, in its order; elements in C order.
         log: what hls4ml printed.
+        fifos: of io_stream; None where there are none, or the dataflow is not simulated: too large, or unknown.
     """
 
     files: Mapping[str, str]
@@ -47,6 +50,7 @@ class Project:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     log: str
+    fifos: FifoDepths | None = None
 
 
 def make_project(graph: Graph, options: HlsOptions, folder: Path | None = None) -> Project:
@@ -66,6 +70,7 @@ def make_project(graph: Graph, options: HlsOptions, folder: Path | None = None) 
         with _quiet(log):
             model = _model(plan, options, out)
         _compare(plan, model)
+        fifos = _set_depths(model) if plan.stream else None
         with _quiet(log):
             files = _written(model, out)
     project = Project(
@@ -74,6 +79,7 @@ def make_project(graph: Graph, options: HlsOptions, folder: Path | None = None) 
         tuple(graph.tensors[port.tensor] for port in graph.inputs),
         tuple(graph.tensors[port.tensor] for port in graph.outputs),
         log.getvalue(),
+        fifos,
     )
     if folder is not None:
         for name, content in files.items():
@@ -118,6 +124,16 @@ def _compare(plan: LayerList, model: Any) -> None:
             made = layer.get_attr(field)
             if key in asked and made is not None and str(made).lower() != str(asked[key]).lower():
                 raise CheckFailed(f"hls4ml layer '{layer.name}'", f"{key} {asked[key]} became {made}", fix)
+
+
+def _set_depths(model: Any) -> FifoDepths | None:
+    """Makes the model's FIFOs as deep as they need to be, instead of a whole sample each."""
+    if (dataflow := dataflow_of(model)) is None or (found := fifo_depths(dataflow)) is None:
+        return None
+    for name, fifo in found.fifos.items():
+        variable = dataflow.streams[name].variable
+        variable.pragma = (variable.pragma[0], fifo.depth)
+    return found
 
 
 def _written(model: Any, out: Path) -> dict[str, str]:

@@ -10,6 +10,8 @@ from typing import Any
 from fpgaflow.boards import Board
 from fpgaflow.build_folder import CSIM, FIRMWARE
 from fpgaflow.compare_bits import Mismatches, count_different, difference
+from fpgaflow.cost.hls_design import fifo_cost, fifos_cost, total
+from fpgaflow.cost.parts import Cost
 from fpgaflow.errors import BadInput, CheckFailed, Problem, UnsupportedModel
 from fpgaflow.ir.graph import Graph
 from fpgaflow.report.firmware import Figures, estimated_figures
@@ -20,8 +22,9 @@ from fpgaflow.targets import plan as plans
 from fpgaflow.targets.flow import Made, VendorEnd, VendorTools, board_vectors, finish, write_firmware
 from fpgaflow.targets.hls.csim import CSim
 from fpgaflow.targets.hls.emit import HlsBuild, check, emit, has_block_design, options_for
-from fpgaflow.targets.hls.folding import Goal, choose_folding
+from fpgaflow.targets.hls.folding import RESOURCES, Goal, choose_folding
 from fpgaflow.targets.hls.layers import HlsOptions, IOType, Strategy
+from fpgaflow.targets.hls.normal import normal_form
 from fpgaflow.targets.interface import interface_for
 from fpgaflow.vendor.tools import hls_tool
 
@@ -44,7 +47,7 @@ class HlsFlow:
         fold = run("fold", goal, lambda: _fold(graph, board, wanted))
         hls = _Once(graph, board, folded_options(fold, board.part), samples)
         design = {**data, "board": repr(board), "fold": fold, "tool": hls_tool().value}
-        written = run("firmware", design, lambda: _write(hls(), folder))
+        written = run("firmware", design, lambda: _write(graph, hls(), fold, wanted.max_utilisation, board, folder))
         run("csim", {**data, "project": written["project"]}, lambda: _csim(graph, hls(), samples, folder))
         if has_block_design(board):
 
@@ -55,16 +58,21 @@ class HlsFlow:
 
     def made(self) -> Made:
         firmware = FIRMWARE if "firmware" in self._stages.facts else None
+        facts = self._stages.facts
+        more: dict[str, Any] = {"fifos": facts.get("firmware", {}).get("fifos")}
+        if "cost" in facts.get("firmware", {}):
+            more["folding"] = facts["fold"] | {"cost": facts["firmware"]["cost"]}
         if self._end is None:
             why = (
                 f"fpgaflow has no block design for {self._board.name}: build on from {FIRMWARE}/hls in your own design"
             )
-            return Made(self._estimated(), firmware, None, why)
+            return Made(self._estimated(), firmware, None, why, more)
         figures = self._end.figures or self._estimated()
-        return Made(figures, firmware, self._end.bitstream, self._end.why(self._stages.folder))
+        return Made(figures, firmware, self._end.bitstream, self._end.why(self._stages.folder), more)
 
     def _estimated(self) -> Figures:
-        cost = self._stages.facts.get("fold", {}).get("cost")
+        facts = self._stages.facts
+        cost = facts.get("firmware", {}).get("cost", facts.get("fold", {}).get("cost"))
         return estimated_figures(self._board, self._board.clock.design_mhz, cost)
 
 
@@ -112,7 +120,6 @@ def _fold(graph: Graph, board: Board, goal: Goal) -> Outcome:
     else:
         assert refused is not None
         raise refused
-    cost = {name: round(value, 1 if name == "bram36" else None) for name, value in vars(folding.cost).items()}
     facts = {
         "reuse_factors": folding.reuse,
         "unrolled": folding.unrolled,
@@ -120,7 +127,8 @@ def _fold(graph: Graph, board: Board, goal: Goal) -> Outcome:
         "clock_mhz": clock_mhz,
         "io_type": io_type.value,
         "strategy": strategy.value,
-        "cost": cost,
+        "cost": _rounded(vars(folding.cost)),
+        "most_fifo_words": folding.most_words,
         "trade": None if folding.trade is None else asdict(folding.trade),
         "source": "estimated",
     }
@@ -139,9 +147,48 @@ def folded_options(fold: Mapping[str, Any], part: str) -> HlsOptions:
     return options_for(part, fold["reuse_factors"], fold["clock_mhz"], io_type, strategy, unrolled)
 
 
-def _write(hls: HlsBuild, folder: Path) -> Outcome:
+def _rounded(cost: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 1 if name == "bram36" else None) for name, value in cost.items()}
+
+
+def _write(graph: Graph, hls: HlsBuild, fold: Mapping[str, Any], most: float, board: Board, folder: Path) -> Outcome:
+    """Writes the firmware; its facts are the FIFOs too, and the cost with these instead of those of the search.
+
+    It fails where the search left to the FIFOs' simulation whether the design fits, and it does not.
+    """
     written = write_firmware(hls.plan, folder)
-    return Outcome(written.facts | {"project": plans.digest_of(dict(hls.project.files))}, written.files)
+    facts = written.facts | {"project": plans.digest_of(dict(hls.project.files))}
+    words, cost = fold.get("most_fifo_words"), fold["cost"]
+    if (found := hls.project.fifos) is not None:
+        normal = normal_form(graph, stream=True)
+        facts["fifos"] = {
+            "source": "simulated",
+            "depths": {name: fifo.depth for name, fifo in found.fifos.items()},
+            "whole": {name: fifo.whole for name, fifo in found.fifos.items()},
+            "interval_cycles": found.interval,
+        }
+        cost = _instead(
+            cost, fifos_cost(normal, words), total([fifo_cost(f.depth, f.bits) for f in found.fifos.values()])
+        )
+    elif words is not None:
+        normal = normal_form(graph, stream=True)
+        cost = _instead(cost, fifos_cost(normal, words), fifos_cost(normal))
+    facts["cost"] = cost
+    failure = None
+    if words is not None:
+        shares = {name: cost[name] / max(1, getattr(board.resources, name)) for name in RESOURCES}
+        if over := ", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share > most):
+            needs = f"needs {over} of {board.part} with the FIFOs between its layers, where {most:.0%} may be used"
+            failure = CheckFailed(
+                f"board '{board.name}'", f"{needs} (estimated)", "Use a larger board, or a smaller input"
+            )
+    return Outcome(facts, written.files, failure=failure)
+
+
+def _instead(cost: Mapping[str, float], fifos: Cost, found: Cost) -> dict[str, float]:
+    """A cost with FIFOs as found."""
+    before, after = vars(fifos), vars(found)
+    return _rounded({**cost, **{name: cost[name] + after[name] - before[name] for name in RESOURCES}})
 
 
 def _csim(graph: Graph, hls: HlsBuild, samples: Samples, folder: Path) -> Outcome:

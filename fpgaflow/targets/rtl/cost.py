@@ -25,6 +25,7 @@ from fpgaflow.ir.ops_merge import (
     Scale,
     Take,
 )
+from fpgaflow.ir.ops_recurrent import Recurrent
 from fpgaflow.ir.ops_table import CastEach, Lookup, OneHotMax, Piecewise
 from fpgaflow.ir.types import type_for
 from fpgaflow.targets.rtl.fold import Fold, Folding
@@ -38,9 +39,11 @@ def estimate(graph: Graph, folding: Folding) -> Cost:
     total = Cost()
     for op in graph.ops:
         total += op_cost(op, graph, folding.folds[op.name])
+    several = {port.tensor for port in graph.inputs} if len(graph.inputs) > 1 else set()
+    given = [port.tensor for port in graph.outputs]
     for name, tensor in graph.tensors.items():
-        readers = sum(op.inputs.count(name) for op in graph.ops)
-        if readers > 1:  # each has a FIFO for a sample
+        readers = sum(op.inputs.count(name) for op in graph.ops) + given.count(name)
+        if readers > 1 or name in several:  # each has a FIFO for a sample
             total += _times(readers, _ram(prod(tensor.shape), tensor.type.width))
     return Cost(total.lut, total.ff, total.dsp, total.bram36, folding.interval, total.latency)
 
@@ -164,6 +167,19 @@ def _matmul(op: MatMul, graph: Graph, fold: Fold) -> Cost:
     return _times(fold.pe, one) + matrix + _ram(2 * left.shape[-1], left.type.width)
 
 
+def _recurrent(op: Recurrent, graph: Graph, fold: Fold) -> Cost:
+    state, (units, columns) = graph.type_of(op.output).width, graph.constants[op.weights].shape
+    accum, gates = op.accum.width, op.cell.gates
+    sums = _times(gates, _product(state, op.weight_type.width) + Cost(lut=3 * accum, ff=3 * accum))
+    tables = [(op.gate_table, gates - 1), (op.candidate_table, op.cell.states)]
+    for name, copies in tables:
+        if name is not None:
+            sums += _times(copies, _ram(graph.constants[name].size, accum))
+    products = _times(3, _product(accum, accum) + Cost(lut=3 * accum, ff=5 * accum))
+    weights = _ram(units * columns // (gates * fold.pe), gates * fold.pe * op.weight_type.width)
+    return _times(fold.pe, sums + products) + weights + _ram(2 * columns // fold.pe, fold.pe * accum)
+
+
 def _maximum(op: OneHotMax, graph: Graph, fold: Fold) -> Cost:
     return _times(fold.lanes, Cost(lut=1.5 * _widths(op, graph)[0]))
 
@@ -186,4 +202,5 @@ _COSTS: Mapping[type[Op], Callable[..., Cost]] = {
     OrderedDense: _ordered_dense,
     MatMul: _matmul,
     OneHotMax: _maximum,
+    Recurrent: _recurrent,
 }

@@ -74,7 +74,7 @@ def _nodes(design: Design) -> list[_Node]:
     """The boxes, each after those before it."""
     graph, ports = design.graph, design.interface
     start = _Node(_INPUT, 0, _port_lines(_INPUT, ports.input), "port")
-    nodes, made = [start], {graph.inputs[0].tensor: start}
+    nodes, made = [start], {port.tensor: start for port in graph.inputs}
     for op in graph.ops:
         sources = [made[name] for name in op.inputs]
         if op.name not in design.layers:
@@ -89,8 +89,9 @@ def _nodes(design: Design) -> list[_Node]:
             sources,
         )
         nodes.append(made[op.output])
-    last = made[graph.outputs[0].tensor]
-    return [*nodes, _Node(_OUTPUT, last.row + 1, _port_lines(_OUTPUT, ports.output), "port", [last])]
+    last = list({id(made[port.tensor]): made[port.tensor] for port in graph.outputs}.values())
+    row = 1 + max(node.row for node in nodes)
+    return [*nodes, _Node(_OUTPUT, row, _port_lines(_OUTPUT, ports.output), "port", last)]
 
 
 def _port_lines(name: str, port: StreamPort) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from fpgaflow.ir.ops_merge import (
     Scale,
     Take,
 )
+from fpgaflow.ir.ops_recurrent import Recurrent
 from fpgaflow.ir.ops_table import CastEach, Lookup, Piecewise
 from fpgaflow.targets.interface import interface_for
 from fpgaflow.targets.rtl.accumulate import order_decides
@@ -35,6 +36,7 @@ from fpgaflow.targets.rtl.blocks import concat_block, pad_block, take_block
 from fpgaflow.targets.rtl.cost import estimate as estimate
 from fpgaflow.targets.rtl.fold import Fold as Fold
 from fpgaflow.targets.rtl.fold import Folding as Folding
+from fpgaflow.targets.rtl.recurrent import drain
 from fpgaflow.targets.rtl.reorder import moving_axes
 from fpgaflow.targets.rtl.rom import divisors
 from fpgaflow.targets.rtl.window import Geometry, geometry
@@ -79,6 +81,32 @@ def choose_folding(graph: Graph, board: Board, clock_mhz: float, fps: float | No
     return min((_with_streams(graph, each) for each in (chosen, *_unrolled(graph, board, most))), key=_pace(graph))
 
 
+def quick_folding(
+    graph: Graph, board: Board, clock_mhz: float, fps: float | None, latency_us: float, most: float
+) -> Folding:
+    """The least hardware that takes `latency_us` for a sample by the estimate, which is too long rather than too short;
+    where none does, the fastest that fits: what it takes is simulated later.
+
+    Raises:
+        CheckFailed: as `choose_folding`; or a sample takes longer to come and go.
+    """
+    cycles = math.floor(latency_us * clock_mhz)
+    if cycles < (least := _stream_cycles(graph)):
+        found = f"the samples alone take {least} cycles to come or go: {least / clock_mhz:g} µs at {clock_mhz:g} MHz"
+        raise CheckFailed(f"--latency-us {latency_us:g}", found, "Ask for more, or raise the clock")
+    fastest = choose_folding(graph, board, clock_mhz, None, most)
+    target = slowest(graph) if fps is None else max(1, math.floor(clock_mhz * 1e6 / fps))
+    while target > fastest.interval:
+        folding = _with_streams(graph, fold_for(graph, target))
+        cost = estimate(graph, folding)
+        if cost.latency <= cycles and max(cost.utilisation(board).values()) <= most:
+            return folding
+        target = target * 3 // 4
+    if fps is not None:
+        choose_folding(graph, board, clock_mhz, fps, most)  # or the rate is out of reach
+    return fastest
+
+
 def _unrolled(graph: Graph, board: Board, most: float) -> Iterator[Folding]:
     """The folding that leaves nothing to fold, if it fits: without multipliers it may take less than a slower one."""
     folding = fold_for(graph, 1)
@@ -98,7 +126,7 @@ def _with_streams(graph: Graph, folding: Folding) -> Folding:
 
 def _stream_cycles(graph: Graph) -> int:
     """Beats of a sample of the input or the output, whichever has more."""
-    ports = interface_for(graph)
+    ports = interface_for(graph, several=True)
     return max(ports.input.beats, ports.output.beats)
 
 
@@ -154,6 +182,8 @@ def _fold(op: Op, graph: Graph, interval: int, arriving: int | None) -> Fold:
             columns = graph.constants[op.table].shape[1]
             lanes, cycles = _fewest(divisors(columns), columns, prod(graph.tensors[op.inputs[0]].shape), interval)
             return Fold(1, lanes, cycles)
+        case Recurrent():
+            return _fold_recurrent(op, graph, interval)
         case OrderedSum() if op.tree and order_decides(op, graph):
             *outer, taps, channels = graph.tensors[op.inputs[0]].shape
             return Fold(taps * channels, channels, prod(outer))
@@ -190,6 +220,14 @@ def _fold_columns(vectors: int, terms: int, columns: int, interval: int) -> Fold
     """Of products that take the terms of a sum one after the other, some columns at a time."""
     pe, cycles = _fewest(divisors(columns), columns, vectors * terms, interval)
     return Fold(1, pe, cycles)
+
+
+def _fold_recurrent(op: Recurrent, graph: Graph, interval: int) -> Fold:
+    """Some units at a time. Their parts come gate by gate; a step begins when the one before it has ended."""
+    steps, units = graph.tensors[op.inputs[0]].shape[0], len(graph.constants[op.weights])
+    turns = max(units, op.cell.gates)
+    folds = (Fold(pe, pe, steps * (units // pe * turns + drain(op.cell))) for pe in divisors(units))
+    return _first_within(folds, interval)
 
 
 def _fold_conv(op: Conv, graph: Graph, interval: int) -> Fold:

@@ -72,10 +72,10 @@ def _problems(graph: Graph) -> list[Problem]:
     ]
     problems += [problem for op in graph.ops for problem in beyond(op, graph)]
     try:
-        interface_for(graph)
+        interface_for(graph, several=True)
     except BadInput as error:
         problems.append(error.problem)
-    if graph.outputs[0].tensor == graph.inputs[0].tensor:
+    if [port.tensor for port in graph.outputs] == [port.tensor for port in graph.inputs]:
         problems.append(
             Problem(f"model '{graph.name}'", "gives its input back unchanged", "Leave it out of the hardware")
         )
@@ -93,25 +93,27 @@ def generate(graph: Graph, folding: Folding, tdata_bits: int | None = None) -> D
     if problems := _problems(graph):
         raise UnsupportedModel(problems)
     graph = without_dead(graph)
-    interface = interface_for(graph, tdata_bits)
-    beats = {graph.inputs[0].tensor: Beat(interface.input.elements_per_beat, interface.input.width)}
+    interface = interface_for(graph, tdata_bits, several=True)
+    sources = zip(graph.inputs, interface.input.tensors, strict=True)
+    given = {port.tensor: Beat(stream.elements_per_beat, stream.width) for port, stream in sources}
+    beats = dict(given)
     layers: dict[str, Layer] = {}
     groups = unrolled_groups(graph, folding.folds)
     absorbed = {op.name for group in groups.values() for op in group}
     for op in graph.ops:
-        sources = [beats[name] for name in op.inputs]
+        arriving = [beats[name] for name in op.inputs]
         if is_free(op, graph) or op.name in absorbed:
-            beats[op.output] = sources[0]
+            beats[op.output] = arriving[0]
         else:
             fold = folding.folds[op.name]
             if isinstance(op, Dense | Conv) and op.name in groups:
-                layer: Layer = unrolled_layer(op, groups[op.name], graph, fold, sources[0])
+                layer: Layer = unrolled_layer(op, groups[op.name], graph, fold, arriving[0])
             else:
-                layer = layer_of(op, graph, fold, sources, folding.interval)
+                layer = layer_of(op, graph, fold, arriving, folding.interval)
             layers[op.name], beats[op.output] = layer, layer.result
     if problems := [problem for name, layer in layers.items() for problem in beat_problems(name, widest_beat(layer))]:
         raise UnsupportedModel(problems)
-    depths = branch_depths(graph, layers, beats[graph.inputs[0].tensor])
+    depths = branch_depths(graph, layers, given)
     return Design(graph, interface, folding, layers, _module_names(list(layers)), depths)
 
 

@@ -28,6 +28,7 @@ from fpgaflow.ir.ops_merge import (
     Scale,
     Take,
 )
+from fpgaflow.ir.ops_recurrent import Recurrent
 from fpgaflow.ir.ops_table import CastEach, Lookup, OneHotMax, Piecewise
 from fpgaflow.targets.rtl.blocks import merge_walk
 from fpgaflow.targets.rtl.cores import (
@@ -51,40 +52,46 @@ from fpgaflow.targets.rtl.cores import (
 from fpgaflow.targets.rtl.dot import Dot
 from fpgaflow.targets.rtl.elementwise import Lanewise2, cast_function, join_function, relu_function
 from fpgaflow.targets.rtl.folding import Fold
+from fpgaflow.targets.rtl.recurrent import RecurrentUnit, parts_in_order, states_in_order
 from fpgaflow.targets.rtl.reorder import Order, Reorder, keeps_order, repeated
 from fpgaflow.targets.rtl.splice import Merge
-from fpgaflow.targets.rtl.stream import Beat, Chain, Fifo, repack
+from fpgaflow.targets.rtl.stream import Beat, Chain, Fifo, Stage, repack
 from fpgaflow.targets.rtl.varying import cast_each, divide, piecewise, scale
 
-JoinCore = Lanewise2 | Merge | Dot
+JoinCore = Lanewise2 | Merge | Dot | RecurrentUnit
 
 
 class Join(wiring.Component):
-    """A layer of several inputs `i_0`, `i_1` ...: each goes through a chain of its own into `core`, and on to `o`."""
+    """A layer of inputs `i_0`, `i_1` ...: each goes through a chain of its own into `core`, and on to `o`.
 
-    def __init__(self, inputs: Sequence[Chain], core: JoinCore) -> None:
+    `behind` are stages between.
+    """
+
+    def __init__(self, inputs: Sequence[Chain], core: JoinCore, behind: Sequence[tuple[str, Stage]] = ()) -> None:
         self.inputs, self.core = tuple(inputs), core
+        self.behind = Chain([*behind, ("fifo", Fifo(behind[-1][1].result if behind else core.result))])
         self.ports = tuple(f"i_{number}" for number in range(len(inputs)))
-        self.result = core.result
+        self.result = self.behind.result
         sources = {port: In(chain.source.signature) for port, chain in zip(self.ports, inputs, strict=True)}
-        super().__init__({**sources, "o": Out(core.result.signature)})
+        super().__init__({**sources, "o": Out(self.result.signature)})
 
     def needed(self, beats: Sequence[int]) -> list[np.ndarray]:
         """As `Stage.needed`, of each input."""
         arrived = [chain.needed(count) for chain, count in zip(self.inputs, beats, strict=True)]
         needs = self.core.needed([len(found) for found in arrived])
-        return [np.append(0, found)[need] for found, need in zip(arrived, needs, strict=True)]
+        behind = self.behind.needed(len(needs[0])) - 1
+        return [np.append(0, found)[need[behind]] for found, need in zip(arrived, needs, strict=True)]
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.core = self.core
-        m.submodules.fifo = fifo = Fifo(self.result)
+        m.submodules.behind = self.behind
         for port, chain in zip(self.ports, self.inputs, strict=True):
             setattr(m.submodules, f"input_{port[2:]}", chain)
             wiring.connect(m, wiring.flipped(getattr(self, port)), chain.i)
             wiring.connect(m, chain.o, getattr(self.core, port))
-        wiring.connect(m, self.core.o, fifo.i)
-        wiring.connect(m, fifo.o, wiring.flipped(self.o))
+        wiring.connect(m, self.core.o, self.behind.i)
+        wiring.connect(m, self.behind.o, wiring.flipped(self.o))
         return m
 
 
@@ -127,7 +134,7 @@ def converted(source: Beat, tensor: str, graph: Graph, lanes: int) -> Core:
 def _input(source: Beat, tensor: str, graph: Graph, lanes: int, *more: Core) -> Chain:
     """What is in front of a join: the join's lanes, some more stages, a FIFO."""
     stages = [*converted(source, tensor, graph, lanes), *(stage for core in more for stage in core)]
-    return Chain([*stages, ("fifo", Fifo(Beat(lanes, source.bits)))])
+    return Chain([*stages, ("fifo", Fifo(stages[-1][1].result if stages else Beat(lanes, source.bits)))])
 
 
 def _side_by_side(op: Add | Elementwise, graph: Graph, fold: Fold, sources: Sequence[Beat]) -> Join:
@@ -155,11 +162,22 @@ def _matmul(op: MatMul, graph: Graph, fold: Fold, sources: Sequence[Beat]) -> Jo
     return Join(inputs, Dot(fold.pe, terms, left, right, result))
 
 
+def _recurrent(op: Recurrent, graph: Graph, fold: Fold, sources: Sequence[Beat]) -> Join:
+    """The input parts in the cell's order, and the initial states."""
+    more = [parts_in_order(op, graph, fold.pe), *([] for _ in op.inputs[1:])]
+    inputs = [
+        _input(source, name, graph, fold.pe, stages)
+        for source, name, stages in zip(sources, op.inputs, more, strict=True)
+    ]
+    return Join(inputs, RecurrentUnit(op, graph, fold.pe), states_in_order(op, graph, fold.pe))
+
+
 JOINS: Mapping[type[Op], Callable[..., Join]] = {
     Add: _side_by_side,
     Elementwise: _side_by_side,
     Concat: _concat,
     MatMul: _matmul,
+    Recurrent: _recurrent,
 }
 # The ops of one input that have components; a Reshape is nothing.
 CORES: Mapping[type[Op], Callable[..., Core]] = {

@@ -19,7 +19,7 @@ from fpgaflow.targets.rtl.top import TOP
 from fpgaflow.targets.rtl.yosys import find_yosys, run_yosys
 
 BENCH = Path(__file__).with_name("bench.cpp")
-_PROGRAM = "bench"
+_PROGRAM, _DIGEST = "bench", "digest"
 # Cycles from which on optimising pays: g++ takes minutes over a design that is nearly unrolled, and such a one needs
 # few cycles, of which 10,000 a second run unoptimised (50 times as many optimised).
 LONG_RUN = 150_000
@@ -27,7 +27,6 @@ LONG_RUN = 150_000
 _FAST = ("proc", "flatten", "opt_expr", "opt_dff", "opt_mem", "opt_clean", "write_cxxrtl -g0 design.cpp")
 # Every signal of every module under its name.
 _WITH_NAMES = ("proc", "opt_clean", "write_cxxrtl -noflatten design.cpp")
-_READ = {".v": "read_verilog", ".il": "read_rtlil"}
 
 
 @dataclass(frozen=True)
@@ -63,38 +62,31 @@ class Run:
         return int(self.last_out[-1] - self.last_out[-2]) if len(self.last_out) > 1 else self.latency
 
 
-class RtlSimulation:
-    """A compiled design in `folder`, which is taken as it is where the same sources were compiled there before.
+class Bench:
+    """The program that drives a design, compiled in `folder`."""
 
-    Args:
-        sources: by file name, Verilog (.v) or RTLIL (.il).
-        cycles: about how many are going to be run; it decides how far g++ optimises, and changes no bit.
-        models: Yosys commands after the sources, which give the modules that they lack.
-        waves: whether `run` can write a VCD file; then every signal has its name, and it runs slower.
+    def __init__(self, interface: Interface, folder: Path) -> None:
+        self.interface, self.folder = interface, folder
 
-    Raises:
-        MissingTool: no g++ or no Yosys.
-        ToolFailed: one of them failed.
-    """
+    def has(self, parts: Sequence[str | bytes]) -> bool:
+        """Whether the folder's program was compiled from these parts."""
+        digest = self.folder / _DIGEST
+        return (self.folder / _PROGRAM).is_file() and digest.is_file() and digest.read_text() == _digest(parts)
 
-    def __init__(
-        self,
-        sources: Mapping[str, str],
-        interface: Interface,
-        folder: Path,
-        cycles: int = LONG_RUN,
-        models: Sequence[str] = (),
-        *,
-        waves: bool = False,
-    ) -> None:
-        self.interface, self.folder, self.waves = interface, folder, waves
-        state = hashlib.sha256(BENCH.read_bytes())
-        for text in (*(part for name in sorted(sources) for part in (name, sources[name])), *models, str(waves)):
-            state.update(f"{text}\0".encode())
-        self._program, digest = folder / _PROGRAM, folder / "digest"
-        if not (self._program.is_file() and digest.is_file() and digest.read_text() == state.hexdigest()):
-            _compile(sources, folder, "-O1" if cycles >= LONG_RUN else "-O0", models, waves=waves)
-            write_atomic(digest, state.hexdigest())
+    def compile(self, level: str, parts: Sequence[str | bytes], *, waves: bool = False) -> None:
+        """Makes the program of the folder's `design.cpp`, which comes of these parts.
+
+        Raises:
+            MissingTool: no g++.
+            ToolFailed: it failed.
+        """
+        flags = ["-std=c++14", level, f"-I{find_yosys().cxxrtl}", "-I.", *(["-DWAVES"] if waves else [])]
+        argv = [_compiler(), *flags, str(BENCH.resolve()), "-o", _PROGRAM]
+        done = subprocess.run(argv, cwd=self.folder, capture_output=True, text=True, check=False)
+        write_atomic(self.folder / "compile.log", done.stdout + done.stderr)
+        if done.returncode != 0:
+            raise ToolFailed("g++", f"exit status {done.returncode}", f"Read {self.folder / 'compile.log'}")
+        write_atomic(self.folder / _DIGEST, _digest(parts))
 
     def run(
         self, codes: np.ndarray, traffic: Traffic = Traffic(), most_cycles: int = 1 << 40, vcd: Path | None = None
@@ -110,7 +102,12 @@ class RtlSimulation:
         pack_words(pack(codes, source)).tofile(given)
         reset = -1 if traffic.reset_sample is None else traffic.reset_sample
         numbers = (source.beats, result.beats, len(codes), traffic.seed, traffic.source_stall, traffic.sink_stall)
-        argv = [str(self._program.resolve()), given.name, taken.name, *map(str, (*numbers, reset, most_cycles))]
+        argv = [
+            str((self.folder / _PROGRAM).resolve()),
+            given.name,
+            taken.name,
+            *map(str, (*numbers, reset, most_cycles)),
+        ]
         if vcd is not None:
             argv.append(str(vcd.resolve()))
         done = subprocess.run(argv, cwd=self.folder, capture_output=True, text=True, check=False)
@@ -135,6 +132,48 @@ class RtlSimulation:
         return Run(codes, first.astype(np.int64), last.astype(np.int64), int(words[-1]))
 
 
+class RtlSimulation(Bench):
+    """A compiled design in `folder`, which is taken as it is where the same Verilog was compiled there before.
+
+    Args:
+        sources: Verilog by file name.
+        cycles: about how many are going to be run; it decides how far g++ optimises, and changes no bit.
+        waves: whether `run` can write a VCD file; then every signal has its name, and it runs slower.
+
+    Raises:
+        MissingTool: no g++ or no Yosys.
+        ToolFailed: one of them failed.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, str],
+        interface: Interface,
+        folder: Path,
+        cycles: int = LONG_RUN,
+        *,
+        waves: bool = False,
+    ) -> None:
+        super().__init__(interface, folder)
+        self.waves = waves
+        names = sorted(sources)
+        parts: list[str | bytes] = [
+            BENCH.read_bytes(),
+            *(part for name in names for part in (name, sources[name])),
+            str(waves),
+        ]
+        if self.has(parts):
+            return
+        _compiler()
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in sources.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        commands = [f"read_verilog {name}" for name in sources]
+        commands += [f"hierarchy -check -top {TOP}", *(_WITH_NAMES if waves else _FAST)]
+        run_yosys(commands, folder, "cxxrtl.log")
+        self.compile("-O1" if cycles >= LONG_RUN else "-O0", parts, waves=waves)
+
+
 def pack_words(beats: np.ndarray) -> np.ndarray:
     """Beats of bytes (N, beats, bytes) as whole 64-bit words each."""
     words = np.zeros((*beats.shape[:2], -(-beats.shape[2] // 8) * 8), dtype=np.uint8)
@@ -142,19 +181,16 @@ def pack_words(beats: np.ndarray) -> np.ndarray:
     return words
 
 
-def _compile(sources: Mapping[str, str], folder: Path, level: str, models: Sequence[str], *, waves: bool) -> None:
-    compiler = shutil.which("g++")
-    if compiler is None:
+def _compiler() -> str:
+    found = shutil.which("g++")
+    if found is None:
         raise MissingTool("g++", "not found", "Install a C++ compiler: apt install g++")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in sources.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    commands = [f"{_READ[Path(name).suffix]} {name}" for name in sources]
-    commands += [*models, f"hierarchy -check -top {TOP}", *(_WITH_NAMES if waves else _FAST)]
-    run_yosys(commands, folder, "cxxrtl.log")
-    flags = ["-std=c++14", level, f"-I{find_yosys().cxxrtl}", "-I.", *(["-DWAVES"] if waves else [])]
-    argv = [compiler, *flags, str(BENCH.resolve()), "-o", _PROGRAM]
-    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
-    write_atomic(folder / "compile.log", done.stdout + done.stderr)
-    if done.returncode != 0:
-        raise ToolFailed("g++", f"exit status {done.returncode}", f"Read {folder / 'compile.log'}")
+    return found
+
+
+def _digest(parts: Sequence[str | bytes]) -> str:
+    state = hashlib.sha256()
+    for part in parts:
+        state.update(part if isinstance(part, bytes) else part.encode())
+        state.update(b"\0")
+    return state.hexdigest()

@@ -32,10 +32,8 @@ class Netlist:
     rtlil: Path
 
 
-def synthesise(
-    verilog: Mapping[str, str], board: Board, cache: Path, timeout_s: float | None
-) -> dict[str, Netlist] | None:
-    """Netlists by module name, the top by itself among them; None where a layer took longer than `timeout_s`.
+def synthesise(verilog: Mapping[str, str], board: Board, cache: Path, cpu_s: float | None) -> dict[str, Netlist] | None:
+    """Netlists by module name, the top by itself among them; None where a layer took longer than `cpu_s`.
 
     Raises:
         MissingTool, ToolFailed: no Yosys, or it failed.
@@ -45,7 +43,7 @@ def synthesise(
     tool = f"{find_yosys().name} {find_yosys().version}"
 
     def one(name: str) -> Netlist | None:
-        return _synthesised(name, modules, fabric, tool, cache, timeout_s)
+        return _synthesised(name, modules, fabric, tool, cache, cpu_s)
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # the work is in processes of their own
         found = dict(zip(modules, pool.map(one, modules), strict=True))
@@ -54,7 +52,7 @@ def synthesise(
 
 
 def _synthesised(
-    name: str, modules: Mapping[str, str], fabric: Fabric, tool: str, cache: Path, timeout_s: float | None
+    name: str, modules: Mapping[str, str], fabric: Fabric, tool: str, cache: Path, cpu_s: float | None
 ) -> Netlist | None:
     known = modules if name == TOP else {name: modules[name]}
     text = "".join(known[key] for key in sorted(known))
@@ -76,7 +74,7 @@ def _synthesised(
                 "write_rtlil -selected netlist.il",
             ]
             commands.insert(-1, f"select {name}")
-            done = run_yosys(commands, folder, LOG, timeout_s)
+            done = run_yosys(commands, folder, LOG, cpu_s)
             cache.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / LOG, cache / f"{name}.log")
             if not done:

@@ -1,6 +1,7 @@
 """`fpgaflow_top`, the contract of docs/design.md: layers between two AXI4-Streams, `aresetn` low and synchronous.
 
-A tensor with several readers is forked, and each branch begins with a FIFO; `depths.py` says how deep it has to be.
+A tensor with several readers is forked, and each branch begins with a FIFO, as do several inputs; `depths.py` says how
+deep they have to be.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.ops import Op
 from fpgaflow.targets.interface import Interface
 from fpgaflow.targets.rtl.layers import Layer, ports_of
-from fpgaflow.targets.rtl.rom import count_up
+from fpgaflow.targets.rtl.ports import Collect, Deal
 from fpgaflow.targets.rtl.stream import Beat, Fifo, Fork, Slots, Stage, repack
 
 TOP = "fpgaflow_top"
@@ -59,9 +60,10 @@ class Top(wiring.Component):
         m.domains.sync = domain = ClockDomain("sync")
         domain.clk = self.aclk
         m.d.comb += ResetSignal().eq(~self.aresetn)
-        source, result = self.graph.inputs[0].tensor, self.graph.outputs[0].tensor
-        entry = self._entry(m)
-        waiting = {source: self._branches(m, source, entry, self._beat(entry, source))}
+        waiting = {
+            tensor: self._branches(m, tensor, stream, self._beat(stream, tensor))
+            for tensor, stream in zip(self._inputs, self._entry(m), strict=True)
+        }
         for op in self.graph.ops:
             if op.name not in self.layers:
                 waiting[op.output] = waiting[op.inputs[0]]
@@ -69,22 +71,28 @@ class Top(wiring.Component):
             given = self._instance(m, op, [waiting[name].pop(0) for name in op.inputs])
             beat = self.layers[op.name].result
             waiting[op.output] = self._branches(m, op.output, given, beat)
-        self._exit(m, waiting[result].pop(0))
+        self._exit(m, [waiting[port.tensor].pop(0) for port in self.graph.outputs])
         return m
+
+    @property
+    def _inputs(self) -> list[str]:
+        return [port.tensor for port in self.graph.inputs]
 
     def _branches(self, m: Module, tensor: str, stream: _Stream, beat: Beat) -> list[_Stream]:
         """One stream for each reader of a tensor, in the order in which they read."""
         if tensor not in self.depths:
             return [stream]
-        count = len(self.depths[tensor])
         name = "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in tensor)
-        m.submodules[f"fork_{name}"] = fork = Fork(beat, count)
-        link(m, stream, fork.i)
+        parts = [stream]
+        if (count := len(self.depths[tensor])) > 1:
+            m.submodules[f"fork_{name}"] = fork = Fork(beat, count)
+            link(m, stream, fork.i)
+            parts = [getattr(fork, f"o_{number}") for number in range(count)]
         branches = []
-        for number, depth in enumerate(self.depths[tensor]):
+        for number, (part, depth) in enumerate(zip(parts, self.depths[tensor], strict=True)):
             fifo = Fifo(beat, depth)
             m.submodules[f"branch_{name}_{number}"] = fifo
-            link(m, getattr(fork, f"o_{number}"), fifo.i)
+            link(m, part, fifo.i)
             branches.append(fifo.o)
         return branches
 
@@ -112,36 +120,53 @@ class Top(wiring.Component):
         m.submodules[f"u_{self.modules[op.name]}"] = Instance(self.modules[op.name], **ports)
         return out
 
-    def _entry(self, m: Module) -> _Stream:
-        """From AXI4-Stream beats to those of the input tensor. TLAST tells nothing new: samples have a fixed size."""
+    def _entry(self, m: Module) -> list[_Stream]:
+        """From AXI4-Stream beats to those of each input. TLAST tells nothing new: samples have a fixed size."""
         port = self.interface.input
         slots = Beat(port.elements_per_beat, port.element_bits)
-        m.submodules.entry = cut = Slots(slots, port.width, signed=port.signed)
-        m.submodules.entry_fifo = fifo = Fifo(cut.result)
+        entry = slots.signature.create(path=("entry",))
         m.d.comb += [
-            cut.i.payload.eq(self.s_axis_tdata[: slots.width]),
-            cut.i.valid.eq(self.s_axis_tvalid & self.aresetn),
-            self.s_axis_tready.eq(cut.i.ready & self.aresetn),
+            entry.payload.eq(self.s_axis_tdata[: slots.width]),
+            entry.valid.eq(self.s_axis_tvalid & self.aresetn),
+            self.s_axis_tready.eq(entry.ready & self.aresetn),
         ]
-        link(m, cut.o, fifo.i)
-        return fifo.o
+        dealt = [entry]
+        if port.parts:
+            m.submodules.deal = deal = Deal(slots, port.first_beats, port.beats)
+            link(m, entry, deal.i)
+            dealt = [getattr(deal, f"o_{number}") for number in range(len(port.parts))]
+        read = {name for op in self.graph.ops for name in op.inputs} | {out.tensor for out in self.graph.outputs}
+        given = []
+        for number, (stream, part, tensor) in enumerate(zip(dealt, port.tensors, self._inputs, strict=True)):
+            m.submodules[f"entry_{number}"] = cut = Slots(slots, part.width, signed=part.signed)
+            m.submodules[f"entry_{number}_fifo"] = fifo = Fifo(cut.result)
+            link(m, stream, cut.i)
+            link(m, cut.o, fifo.i)
+            if port.parts and tensor not in read:
+                m.d.comb += fifo.o.ready.eq(1)
+            given.append(fifo.o)
+        return given
 
-    def _exit(self, m: Module, stream: _Stream) -> None:
+    def _exit(self, m: Module, streams: list[_Stream]) -> None:
         """To AXI4-Stream beats, TLAST on the last one of a sample."""
         port = self.interface.output
-        beat = self._beat(stream, self.graph.outputs[0].tensor)
-        stages: list[Stage] = repack(beat, port.elements_per_beat, port.elements)
-        stages.append(Slots(Beat(port.elements_per_beat, port.width), port.element_bits, signed=port.signed))
-        for number, stage in enumerate(stages):
-            m.submodules[f"exit_{number}"] = stage
-            link(m, stream, stage.i)
-            stream = stage.o
-        _, last = count_up(m, "exit_beat", port.beats, self.m_axis_tvalid & self.m_axis_tready)
+        collect = Collect(Beat(port.elements_per_beat, port.element_bits), port.first_beats, port.beats)
+        m.submodules.collect = collect
+        for number, (stream, part) in enumerate(zip(streams, port.tensors, strict=True)):
+            lanes, left = part.elements_per_beat, stream
+            beat = Beat(len(stream.payload) // part.width, part.width)
+            stages: list[Stage] = repack(beat, lanes, part.elements)
+            stages.append(Slots(Beat(lanes, part.width), part.element_bits, signed=part.signed))
+            for place, stage in enumerate(stages):
+                m.submodules[f"exit_{number}_{place}"] = stage
+                link(m, left, stage.i)
+                left = stage.o
+            link(m, left, getattr(collect, f"i_{number}"))
         m.d.comb += [
-            self.m_axis_tdata.eq(stream.payload),
-            self.m_axis_tvalid.eq(stream.valid & self.aresetn),
-            self.m_axis_tlast.eq(last),
-            stream.ready.eq(self.m_axis_tready),
+            self.m_axis_tdata.eq(collect.o.payload),
+            self.m_axis_tvalid.eq(collect.o.valid & self.aresetn),
+            self.m_axis_tlast.eq(collect.place == port.beats - 1),
+            collect.o.ready.eq(self.m_axis_tready),
         ]
 
 

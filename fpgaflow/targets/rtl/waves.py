@@ -9,6 +9,7 @@ import numpy as np
 from fpgaflow.build_folder import RTL
 from fpgaflow.errors import BadInput
 from fpgaflow.ir.graph import Graph
+from fpgaflow.samples import joined
 from fpgaflow.sim.run import Simulator
 from fpgaflow.stages import STATE
 from fpgaflow.targets.interface import from_json
@@ -30,6 +31,6 @@ def write_waves(graph: Graph, folder: Path, x: np.ndarray, vcd: Path) -> Run:
         raise BadInput(str(vcd), f"there is no folder {vcd.parent}", "Make it, or name another file")
     verilog = {path.name: path.read_text(encoding="utf-8") for path in sorted((folder / RTL).glob("*.v"))}
     interface = from_json((folder / RTL / "interface.json").read_bytes())
-    (codes,) = Simulator(graph).input_integers(x[:SAMPLES]).values()
+    codes = joined(Simulator(graph).input_integers(x[:SAMPLES]))
     compiled = RtlSimulation(verilog, interface, folder / _COMPILED, cycles=0, waves=True)
     return compiled.run(codes, STALLS, vcd=vcd)

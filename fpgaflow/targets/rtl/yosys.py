@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
+from math import ceil
 from pathlib import Path
 
 from fpgaflow.doctor import find_executable
@@ -69,29 +71,26 @@ def find_yosys() -> Yosys:
     raise MissingTool("Yosys", "not found", "Install it: pip install 'fpgaflow[rtl]'")
 
 
-def run_yosys(commands: Sequence[str], folder: Path, log: str, timeout_s: float | None = None) -> bool:
-    """Runs Yosys commands in `folder`, where `log` keeps what it prints; False where it took longer than `timeout_s`.
+def run_yosys(commands: Sequence[str], folder: Path, log: str, cpu_s: float | None = None) -> bool:
+    """Runs Yosys commands in `folder`, where `log` keeps what it prints; False where it took longer than `cpu_s`.
+
+    Args:
+        cpu_s: seconds of the processor, so that the result does not hang on what else the machine does.
 
     Raises:
         MissingTool: there is no Yosys.
         ToolFailed: a command failed.
     """
-    tool = find_yosys()
-    script = folder / f"{log}.ys"
-    script.write_text("\n".join(commands) + "\n", encoding="utf-8")
+    argv = [*find_yosys().argv, f"{log}.ys"]
+    if cpu_s is not None:
+        argv = ["sh", "-c", 'ulimit -S -t "$0" && exec "$@"', str(ceil(cpu_s)), *argv]
+    (folder / argv[-1]).write_text("\n".join(commands) + "\n", encoding="utf-8")
     with (folder / log).open("w") as out:
-        try:
-            done = subprocess.run(
-                [*tool.argv, script.name],
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                timeout=timeout_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return False
+        done = subprocess.run(
+            argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, check=False
+        )
+    if done.returncode == -signal.SIGXCPU:
+        return False
     if done.returncode != 0:
         lines = (folder / log).read_text(errors="replace").strip().splitlines()
         raise ToolFailed("Yosys", lines[-1] if lines else f"exit status {done.returncode}", f"Read {folder / log}")

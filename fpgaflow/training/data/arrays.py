@@ -13,6 +13,7 @@ import numpy as np
 
 from fpgaflow.errors import BadInput, MissingTool
 from fpgaflow.training.data.dataset import PIXEL_STEPS, Dataset, Part, assembled
+from fpgaflow.training.data.images import bytes_of
 
 _SPLIT = ("x_train", "x_test")
 _INPUT_COLUMNS, _LABEL_COLUMNS = ("image", "img", "x", "features", "input"), ("label", "labels", "y", "class")
@@ -73,15 +74,17 @@ def _columns(split: Any, columns: tuple[str | None, str | None], where: str) -> 
     names = list(split.column_names)
     x = _column(columns[0], _INPUT_COLUMNS, names, f"{where}: input")
     y = _column(columns[1], _LABEL_COLUMNS, names, f"{where}: label")
-    rows = split.with_format("numpy")
-    arrays = [np.asarray(value) for value in rows[x]]
+    labels = np.asarray(split.with_format("numpy")[y])
+    images = type(split.features[x]).__name__ == "Image"
+    values = split.with_format(None if images else "numpy")[x]
+    if any(value is None for value in values):
+        raise BadInput(f"{where}: {x}", "has samples that are missing", "Fill or remove them.")
+    arrays = [bytes_of(value, f"{where}: {x}") if images else np.asarray(value) for value in values]
     if len({array.shape for array in arrays}) != 1:
-        raise BadInput(f"{where}: {x}", "has samples of several shapes", "Resize them to one.")
+        found = f"has samples of several shapes: {', '.join(map(str, sorted({array.shape for array in arrays})))}"
+        raise BadInput(f"{where}: {x}", found, "Give all one size, and images one kind (grey or colour).")
     stacked = np.stack(arrays)
-    if stacked.dtype == np.uint8 and stacked.ndim in (3, 4):  # images, channels last
-        stacked = stacked[:, None] if stacked.ndim == 3 else stacked.transpose(0, 3, 1, 2)
-        stacked = stacked.astype(np.float32) / PIXEL_STEPS
-    return Part(stacked, np.asarray(rows[y]))
+    return Part(stacked.astype(np.float32) / PIXEL_STEPS if images else stacked, labels)
 
 
 def _column(wanted: str | None, usual: Sequence[str], names: Sequence[str], where: str) -> str:

@@ -54,6 +54,7 @@ def assembled(train: Part, test: Part | None, test_samples: int | None, where: s
         BadInput: no samples or none to test, NaN or infinity, labels that do not fit, a class without samples.
     """
     if test is None:
+        _check(train, where)
         train, test = _held_out(train, test_samples, where)
     elif test_samples is not None:
         found = "is given, and the data have a part to test of their own"

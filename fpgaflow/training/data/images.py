@@ -7,6 +7,7 @@ import math
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -159,8 +160,20 @@ def _image(path: Path) -> npt.NDArray[np.uint8]:
         raise MissingTool("image files", "Pillow is not installed", "pip install pillow") from None
     try:
         with Image.open(path) as image:
-            grey = image.mode in ("1", "L")
-            pixels = np.asarray(image.convert("L" if grey else "RGB"))
+            return bytes_of(image, str(path))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadInput(str(path), f"is no readable image: {error}", "Replace or remove it.") from None
-    return pixels[None] if grey else pixels.transpose(2, 0, 1)
+
+
+def bytes_of(image: Any, where: str) -> npt.NDArray[np.uint8]:
+    """(1 or 3, height, width) bytes of an image of Pillow: grey where it is, else red, green and blue.
+
+    Raises:
+        BadInput: its pixels have more than 8 bits.
+    """
+    if image.mode[0] in "IF":
+        fix = "Scale them to 8 bits, or give numbers in an .npz file."
+        raise BadInput(where, f"has pixels of more than 8 bits (mode {image.mode})", fix)
+    if image.mode in ("1", "L"):
+        return np.asarray(image.convert("L"))[None]
+    return np.asarray(image.convert("RGB")).transpose(2, 0, 1)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from fpgaflow.ir.graph import Graph, Ints
+from fpgaflow.ir.index_map import IndexMap
 from fpgaflow.ir.ops import Add, Cast, Conv, Dense, Op, Pool, PoolKind, Relu, Reshape, Threshold, Transpose
 from fpgaflow.ir.ops_merge import Pad, Take
 from fpgaflow.ir.types import FixedType, Overflow, Rounding
 from fpgaflow.sim.kernels import run_op
 from fpgaflow.targets.hls.difference import difference
-from fpgaflow.targets.hls.index_map import IndexMap
 from fpgaflow.targets.hls.normal import normal_form
 from tests.conformance.test_ops_on_targets import NAMED
 from tests.targets.hls.hls_graphs import S6, U4, W4, Net, lenet

@@ -15,6 +15,7 @@ from amaranth.sim import Simulator
 
 from fpgaflow.ir.graph import Graph, Input, Output, constant_names
 from fpgaflow.ir.types import Overflow, Rounding
+from fpgaflow.samples import by_input, joined
 from fpgaflow.sim.reference import ReferenceRunner
 from fpgaflow.targets.rtl.folding import Fold, Folding, fold_for
 from fpgaflow.targets.rtl.generate import generate
@@ -156,13 +157,17 @@ def _wanted(graph: Graph, given: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def inputs_of(graph: Graph, samples: int, seed: int = 0) -> np.ndarray:
-    port = graph.inputs[0]
-    shape = (samples, *graph.tensors[port.tensor].shape)
-    return integers(np.random.default_rng(seed), shape, graph.type_of(port.tensor))
+    """Random integers of the input, or of several ones, joined."""
+    random = np.random.default_rng(seed)
+    tensors = {port.name: graph.tensors[port.tensor] for port in graph.inputs}
+    return joined({name: integers(random, (samples, *t.shape), t.type) for name, t in tensors.items()})
 
 
 def expected(graph: Graph, codes: np.ndarray) -> np.ndarray:
-    return _wanted(graph, {graph.inputs[0].tensor: codes})
+    """The output's integers, or of several ones, joined."""
+    given = {port.tensor: by_input(graph, codes)[port.name] for port in graph.inputs}
+    made = ReferenceRunner(graph)(given, [port.tensor for port in graph.outputs])
+    return joined({port.name: made[port.tensor].astype(np.int64) for port in graph.outputs})
 
 
 @lru_cache(maxsize=1)

@@ -9,10 +9,13 @@ import pytest
 
 from fpgaflow.doctor import find_executable
 from fpgaflow.ir.graph import Graph
+from fpgaflow.ir.ops_recurrent import Cell
 from fpgaflow.targets.rtl.folding import fold_for
 from fpgaflow.targets.rtl.generate import generate
 from fpgaflow.targets.rtl.top import TOP
 from tests.targets.rtl.test_networks import jets, residual, small_conv
+from tests.targets.rtl.test_ports import both, made
+from tests.targets.rtl.test_recurrent import saturating
 from tests.targets.rtl.unrolled.test_component import branches
 
 # What Verilog written by a program has everywhere, and is no fault: widths that are cut or extended by an assignment,
@@ -40,8 +43,16 @@ def verilator() -> str:
 
 @pytest.mark.parametrize(
     ("graph", "interval"),
-    [(jets(), 256), (residual(), 400), (small_conv(), 300), (branches(), 1)],
-    ids=["jets", "residual", "conv", "unrolled"],
+    [
+        (jets(), 256),
+        (residual(), 400),
+        (small_conv(), 300),
+        (branches(), 1),
+        (made(both), 60),
+        (saturating(Cell.LSTM, sequence=True, backward=True, given_states=True), 150),
+        (saturating(Cell.GRU, sequence=False), 1),
+    ],
+    ids=["jets", "residual", "conv", "unrolled", "ports", "lstm", "gru"],
 )
 def test_verilator_finds_no_fault(graph: Graph, interval: int, tmp_path: Path) -> None:
     program = verilator()

@@ -19,6 +19,7 @@ from fpgaflow.ir.ops_table import Lookup, Piecewise
 from fpgaflow.ir.types import FixedType, Overflow, Rounding
 from fpgaflow.ir.verify_merge import elementwise_type, matmul_type
 from fpgaflow.ir.verify_table import piecewise_type
+from fpgaflow.samples import joined
 from fpgaflow.sim.run import Simulator
 from fpgaflow.targets.rtl.folding import choose_folding, fold_for
 from fpgaflow.targets.rtl.generate import check_rtl, generate
@@ -99,7 +100,7 @@ def small_conv() -> Graph:
 def assert_on_data(graph: Graph, x: np.ndarray, interval: int, name: str) -> Run:
     """A model's RTL gives the simulator's bits on real inputs, its streams stalling; the run without stalls."""
     simulator = Simulator(graph)
-    (codes,), (want,) = simulator.input_integers(x).values(), simulator.predict_integers(x).values()
+    codes, want = joined(simulator.input_integers(x)), joined(simulator.predict_integers(x))
     simulation = compiled(graph, fold_for(graph, interval), name)
     for traffic in (Traffic(1, 20, 30), Traffic()):
         run = simulation.run(codes, traffic)

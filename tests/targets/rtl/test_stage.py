@@ -18,13 +18,13 @@ from fpgaflow.frontend.load import load
 from fpgaflow.targets.interface import from_json, interface_for
 from fpgaflow.targets.rtl.board import platform
 from fpgaflow.targets.rtl.board.route import route
-from fpgaflow.targets.rtl.stage import SYNTHESIS, verilog_of
+from fpgaflow.targets.rtl.proof import SYNTHESIS, verilog_of
 from fpgaflow.targets.rtl.synth import synthesise
 from fpgaflow.targets.rtl.top import TOP
 from fpgaflow.validate import validate
 from tests.builds import SAMPLES, install_vendor_tools, path_with, statuses, write_project
 
-STAGES = ["import", "simulate", "qonnx", "fold", "verilog", "rtl", "synthesis", "firmware"]
+STAGES = ["import", "simulate", "qonnx", "fold", "verilog", "rtl", "synthesis", "netlist", "firmware"]
 EXAMPLE = Path(__file__).parents[3] / "examples" / "mlp_digits"
 
 
@@ -42,6 +42,8 @@ def test_a_build_of_verilog_proven_and_counted(project: Path, monkeypatch: pytes
     assert first.ok and manifest["flow"] == "rtl" and statuses(manifest) == dict.fromkeys(STAGES, "done")
     rtl = manifest["mismatches"]["rtl_vs_sim"]
     assert (rtl["samples"], rtl["values"], rtl["different"]) == (SAMPLES, 3 * SAMPLES, 0)
+    netlist = manifest["mismatches"]["netlist_vs_sim"]
+    assert (netlist["samples"], netlist["values"], netlist["different"]) == (5, 15, 0)
     assert {name: figure["source"] for name, figure in manifest["resources"].items()} == dict.fromkeys(
         ("lut", "ff", "dsp", "bram36"), "synthesised"
     )

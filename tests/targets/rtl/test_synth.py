@@ -84,3 +84,9 @@ def test_what_does_not_fit_names_layer_count_and_limit(board: str, used: dict[st
     assert problem is not None
     with pytest.raises(type(problem), match=found):
         raise problem
+
+
+def test_too_long_for_the_processor(tmp_path: Path) -> None:
+    slow = LAYER.replace("product <= a * b", "product <= {a, b} * {b, a} / {a, ~b} % {b, ~a}")
+    assert synthesise({"layer_one.v": slow}, load_board("ulx3s-85f"), tmp_path, 1) is None
+    assert not list(tmp_path.glob("*.json"))

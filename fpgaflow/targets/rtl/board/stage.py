@@ -51,7 +51,7 @@ def _version(name: str) -> str:
 def link_rate(graph: Graph, board: Board) -> float:
     """Samples per second that the board's UART carries."""
     assert board.uart is not None
-    return samples_per_second(interface_for(graph), board.uart.baud)
+    return samples_per_second(interface_for(graph, several=True), board.uart.baud)
 
 
 def fold(graph: Graph, board: Board, fps: float | None, most: float) -> Folding:
@@ -69,13 +69,13 @@ def fold(graph: Graph, board: Board, fps: float | None, most: float) -> Folding:
         found = f"the UART of {board.name} carries {carried:,.0f} of them at {board.uart.baud:,} baud"
         raise CheckFailed(f"{fps:g} samples per second", found, f"Ask for {int(carried)} at most")
     clock_mhz = board.clock.design_mhz
-    if fps is not None:
-        return choose_folding(graph, board, clock_mhz, fps, most)
-    for rate in (max(carried, clock_mhz * 1e6 / LONGEST_INTERVAL), carried):
+    wanted = carried if fps is None else fps
+    for rate in (max(wanted, clock_mhz * 1e6 / LONGEST_INTERVAL), wanted):
         try:
             return choose_folding(graph, board, clock_mhz, rate, most)
         except CheckFailed:
-            continue
+            if fps is not None and rate == fps:
+                raise
     return choose_folding(graph, board, clock_mhz, None, most)
 
 

@@ -1,6 +1,28 @@
 // Block RAM of the 7 series (AMD UG473) for simulation: Yosys has its ports and timing alone.
 //
 // What Yosys' mapping makes of memories is here: one width for all ports in use, no output registers, no cascade.
+module fpgaflow_words #(parameter WORDS = 2, ABITS = 1, WIDTH = 1, PARTS = 1, INIT = 0) (
+  input clk_a, clk_b, input [ABITS-1:0] at_a, at_b, input [PARTS-1:0] write_a, write_b, input [WIDTH-1:0] in_a, in_b,
+  output [WIDTH-1:0] out_a, out_b
+);
+  localparam PART = WIDTH / PARTS;
+  wire [WIDTH-1:0] bits_a, bits_b;
+  genvar k;
+  generate for (k = 0; k < PARTS; k = k + 1) begin
+    assign bits_a[k*PART +: PART] = {PART{write_a[k]}}, bits_b[k*PART +: PART] = {PART{write_b[k]}};
+  end endgenerate
+  \$mem_v2 #(
+    .MEMID("\\words"), .SIZE(WORDS), .OFFSET(0), .ABITS(ABITS), .WIDTH(WIDTH), .INIT(INIT[WORDS*WIDTH-1:0]),
+    .RD_PORTS(2), .RD_CLK_ENABLE(2'b0), .RD_CLK_POLARITY(2'b0), .RD_TRANSPARENCY_MASK(4'b0), .RD_COLLISION_X_MASK(4'b0),
+    .RD_WIDE_CONTINUATION(2'b0), .RD_CE_OVER_SRST(2'b0), .RD_ARST_VALUE({2*WIDTH{1'b0}}),
+    .RD_SRST_VALUE({2*WIDTH{1'b0}}), .RD_INIT_VALUE({2*WIDTH{1'b0}}),
+    .WR_PORTS(2), .WR_CLK_ENABLE(2'b11), .WR_CLK_POLARITY(2'b11), .WR_PRIORITY_MASK(4'b0), .WR_WIDE_CONTINUATION(2'b0)
+  ) words (
+    .RD_CLK(2'b0), .RD_EN(2'b11), .RD_ARST(2'b0), .RD_SRST(2'b0), .RD_ADDR({at_b, at_a}), .RD_DATA({out_b, out_a}),
+    .WR_CLK({clk_b, clk_a}), .WR_EN({bits_b, bits_a}), .WR_ADDR({at_b, at_a}), .WR_DATA({in_b, in_a})
+  );
+endmodule
+
 module fpgaflow_ram (clk_a, clk_b, en_a, en_b, rst_a, rst_b, addr_a, addr_b, di_a, di_b, we_a, we_b, do_a, do_b);
   parameter BITS = 16384, HALF = 16;  // data bits in all, and of one port at most
   parameter [BITS-1:0] DATA = 0;
@@ -25,14 +47,15 @@ module fpgaflow_ram (clk_a, clk_b, en_a, en_b, rst_a, rst_b, addr_a, addr_b, di_
       ports_of_several_widths_have_no_model unknown ();
   endgenerate
 
-  reg [D-1:0] mem [0:WORDS-1];
-  reg [BYTES-1:0] par [0:WORDS-1];  // one bit that nothing reads where there is no parity
-  integer i;
-  initial for (i = 0; i < WORDS; i = i + 1) begin
-    mem[i] = DATA[i*D +: D];
-    par[i] = P ? PARITY[i*BYTES +: BYTES] : 0;
-  end
-  wire [$clog2(WORDS)-1:0] word_a = addr_a[$clog2(BITS)-1:DROP], word_b = addr_b[$clog2(BITS)-1:DROP];
+  localparam ABITS = $clog2(WORDS);
+  wire [ABITS-1:0] word_a = addr_a[$clog2(BITS)-1:DROP], word_b = addr_b[$clog2(BITS)-1:DROP];
+  wire [D-1:0] now_a, now_b, in_a, in_b;
+  wire [BYTES-1:0] par_a, par_b, pin_a, pin_b, write_a, write_b;  // one bit of parity, 0, where there is none
+  fpgaflow_words #(WORDS, ABITS, D, BYTES, DATA) mem (clk_a, clk_b, word_a, word_b, write_a, write_b, in_a, in_b, now_a, now_b);
+  generate if (P) fpgaflow_words #(WORDS, ABITS, BYTES, BYTES, PARITY)
+    par (clk_a, clk_b, word_a, word_b, write_a, write_b, pin_a, pin_b, par_a, par_b);
+  else assign par_a = 0, par_b = 0;
+  endgenerate
 
   // Data and parity of a word on both ports' pins, port A's first.
   function [2*HALF-1:0] wide_data(input [PORT-1:0] a, b);
@@ -47,47 +70,38 @@ module fpgaflow_ram (clk_a, clk_b, en_a, en_b, rst_a, rst_b, addr_a, addr_b, di_
     // Port A reads, port B writes; a word may take the pins of both.
     wire [2*HALF-1:0] di = D > HALF ? wide_data(di_a, di_b) : {{HALF{1'b0}}, di_b[HALF-1:0]};
     wire [2*HALF_PARITY-1:0] dip = D > HALF ? wide_parity(di_a, di_b) : {{HALF_PARITY{1'b0}}, di_b[PORT-1:HALF]};
+    assign write_a = 0, in_a = 0, pin_a = 0, write_b = {BYTES{en_b}} & we_b, in_b = di, pin_b = dip;
     reg [D-1:0] q = D > HALF ? wide_data(START[PORT-1:0], START[2*PORT-1:PORT]) : START[HALF-1:0];
     reg [BYTES-1:0] qp = D > HALF ? wide_parity(START[PORT-1:0], START[2*PORT-1:PORT]) : START[PORT-1:HALF];
-    always @(posedge clk_b) if (en_b) for (k = 0; k < BYTES; k = k + 1) if (we_b[k]) begin
-      mem[word_b][k*BYTE +: BYTE] <= di[k*BYTE +: BYTE];
-      par[word_b][k] <= dip[k];
-    end
     always @(posedge clk_a) if (en_a) begin
-      q <= rst_a ? (D > HALF ? wide_data(RESET[PORT-1:0], RESET[2*PORT-1:PORT]) : RESET[HALF-1:0]) : mem[word_a];
-      qp <= rst_a ? (D > HALF ? wide_parity(RESET[PORT-1:0], RESET[2*PORT-1:PORT]) : RESET[PORT-1:HALF]) : par[word_a];
+      q <= rst_a ? (D > HALF ? wide_data(RESET[PORT-1:0], RESET[2*PORT-1:PORT]) : RESET[HALF-1:0]) : now_a;
+      qp <= rst_a ? (D > HALF ? wide_parity(RESET[PORT-1:0], RESET[2*PORT-1:PORT]) : RESET[PORT-1:HALF]) : par_a;
     end
     wire [2*HALF-1:0] data = q;
     wire [2*HALF_PARITY-1:0] parity = qp;
     assign do_a = {parity[HALF_PARITY-1:0], data[HALF-1:0]};
     assign do_b = {parity[2*HALF_PARITY-1:HALF_PARITY], data[2*HALF-1:HALF]};
   end else begin
+    assign write_a = WRITE_A ? {BYTES{en_a}} & we_a : 0, in_a = di_a[HALF-1:0], pin_a = di_a[PORT-1:HALF];
+    assign write_b = WRITE_B ? {BYTES{en_b}} & we_b : 0, in_b = di_b[HALF-1:0], pin_b = di_b[PORT-1:HALF];
     reg [D-1:0] q_a = START[HALF-1:0], q_b = START[PORT +: HALF];
     reg [BYTES-1:0] qp_a = START[PORT-1:HALF], qp_b = START[PORT + HALF +: HALF_PARITY];
     always @(posedge clk_a) if (en_a) begin
-      for (k = 0; k < BYTES; k = k + 1) if (WRITE_A && we_a[k]) begin
-        mem[word_a][k*BYTE +: BYTE] <= di_a[k*BYTE +: BYTE];
-        par[word_a][k] <= di_a[HALF + k];
-      end
       if (rst_a) begin
         q_a <= RESET[HALF-1:0];
         qp_a <= RESET[PORT-1:HALF];
       end else if (!(KEEP_A && WRITE_A && |we_a[BYTES-1:0])) for (k = 0; k < BYTES; k = k + 1) begin
-        q_a[k*BYTE +: BYTE] <= FIRST_A && WRITE_A && we_a[k] ? di_a[k*BYTE +: BYTE] : mem[word_a][k*BYTE +: BYTE];
-        qp_a[k] <= FIRST_A && WRITE_A && we_a[k] ? di_a[HALF + k] : par[word_a][k];
+        q_a[k*BYTE +: BYTE] <= FIRST_A && WRITE_A && we_a[k] ? di_a[k*BYTE +: BYTE] : now_a[k*BYTE +: BYTE];
+        qp_a[k] <= FIRST_A && WRITE_A && we_a[k] ? di_a[HALF + k] : par_a[k];
       end
     end
     always @(posedge clk_b) if (en_b) begin
-      for (k = 0; k < BYTES; k = k + 1) if (WRITE_B && we_b[k]) begin
-        mem[word_b][k*BYTE +: BYTE] <= di_b[k*BYTE +: BYTE];
-        par[word_b][k] <= di_b[HALF + k];
-      end
       if (rst_b) begin
         q_b <= RESET[PORT +: HALF];
         qp_b <= RESET[PORT + HALF +: HALF_PARITY];
       end else if (!(KEEP_B && WRITE_B && |we_b[BYTES-1:0])) for (k = 0; k < BYTES; k = k + 1) begin
-        q_b[k*BYTE +: BYTE] <= FIRST_B && WRITE_B && we_b[k] ? di_b[k*BYTE +: BYTE] : mem[word_b][k*BYTE +: BYTE];
-        qp_b[k] <= FIRST_B && WRITE_B && we_b[k] ? di_b[HALF + k] : par[word_b][k];
+        q_b[k*BYTE +: BYTE] <= FIRST_B && WRITE_B && we_b[k] ? di_b[k*BYTE +: BYTE] : now_b[k*BYTE +: BYTE];
+        qp_b[k] <= FIRST_B && WRITE_B && we_b[k] ? di_b[HALF + k] : par_b[k];
       end
     end
     wire [HALF-1:0] data_a = q_a, data_b = q_b;
