@@ -89,8 +89,7 @@ def load_samples(path: Path, inputs: Sequence[str] | None = ("x",)) -> Samples:
     except OSError as error:
         raise BadInput(str(path), f"cannot be read ({error.strerror or error})", "Give an .npz file") from None
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, MemoryError) as error:
-        fix = f"Write it with numpy.savez(path, {(inputs or ['x'])[0]}=..., y=...)"
-        raise BadInput(str(path), f"is no whole .npz file ({error})", fix) from None
+        raise BadInput(str(path), f"is no whole .npz file ({error})", _how_to_write(inputs or ["x"])) from None
     if inputs is None:
         others = [name for name in arrays if name != "y"]
         inputs = ["x"] if "x" in arrays or len(others) < 2 else others
@@ -119,7 +118,7 @@ def check_samples(path: Path, arrays: Mapping[str, Described], inputs: Sequence[
     """
     if missing := [name for name in inputs if name not in arrays]:
         found = f"holds {', '.join(sorted(arrays)) or 'nothing'}, but no {', '.join(missing)}"
-        raise BadInput(str(path), found, f"Write it with numpy.savez(path, {missing[0]}=..., y=...)")
+        raise BadInput(str(path), found, _how_to_write(inputs))
     for name in inputs:
         x = arrays[name]
         if x.dtype.kind not in "fiub" or not x.shape or not x.shape[0]:
@@ -132,6 +131,10 @@ def check_samples(path: Path, arrays: Mapping[str, Described], inputs: Sequence[
     if y is not None and (y.shape != x.shape[:1] or y.dtype.kind not in "iu"):
         found = f"has labels y of shape {y.shape} and dtype {y.dtype} for x of shape {x.shape}"
         raise BadInput(str(path), found, "Give one integer label per sample")
+
+
+def _how_to_write(inputs: Sequence[str]) -> str:
+    return f"Write it with numpy.savez(path, {', '.join(f'{name}=...' for name in inputs)}, y=...)"
 
 
 def generated_samples(graph: Graph, count: int = GENERATED_SAMPLES) -> Samples:

@@ -25,6 +25,7 @@ from fpgaflow.targets.bench import Offline, SingleStream, Step, cpu_counter, off
 from fpgaflow.targets.engine import EngineOptions, build_engine, load_engine
 from fpgaflow.targets.engine import Target as Engine
 from fpgaflow.targets.engine_layers import load_for
+from fpgaflow.targets.feeds import feeds_of
 from fpgaflow.targets.steps import steps_of
 
 BATCHES = (1, 16, 256)
@@ -61,15 +62,14 @@ def cpu_float_target(bench: Bench, name: str, command: str) -> Target:
     Raises:
         BadInput: the file's quantisers cannot be taken out.
     """
-    session, port = float_session(bench.model, _cycled(bench.samples.x, 2))
-    feeds = {batch: {port: _cycled(bench.samples.x, batch)} for batch in BATCHES}
+    given = feeds_of(bench.graph, bench.samples).arrays
+    feeds = {batch: {name: _cycled(x, batch) for name, x in given.items()} for batch in BATCHES}
+    session = float_session(bench.model, {name: _cycled(x, 2) for name, x in given.items()})
     device = processor()
     source = f"ONNX Runtime on {device}, float32, quantisers taken out of the file"
     steps = {batch: partial(session.run, None, feed) for batch, feed in feeds.items()}
     figures = _measured(bench, steps, name, source)
-    outputs = np.concatenate(
-        [session.run(None, {port: part})[0] for part in _batches(bench.samples.x.astype(np.float32))]
-    )
+    outputs = np.concatenate([session.run(None, part)[0] for part in _batches(given)])
     share = accuracy(outputs, bench.samples.y)
     if share is not None:
         text = f"{source}, {len(bench.samples)} samples of {Path(bench.samples.source).name}"
@@ -218,8 +218,9 @@ def _target(
 
 
 def _cycled(x: np.ndarray, count: int) -> np.ndarray:
-    return np.resize(x[:count], (count, *x.shape[1:])).astype(np.float32)
+    return np.resize(x[:count], (count, *x.shape[1:]))
 
 
-def _batches(x: np.ndarray) -> list[np.ndarray]:
-    return [x[start : start + BATCHES[-1]] for start in range(0, len(x), BATCHES[-1])]
+def _batches(given: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    starts = range(0, len(next(iter(given.values()))), BATCHES[-1])
+    return [{name: x[start : start + BATCHES[-1]] for name, x in given.items()} for start in starts]

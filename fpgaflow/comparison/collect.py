@@ -21,7 +21,7 @@ from fpgaflow.frontend.load import load
 from fpgaflow.frontend.torch import to_qonnx
 from fpgaflow.ir.graph import Graph
 from fpgaflow.ir.store import load_graph
-from fpgaflow.samples import Samples, generated_samples, load_samples
+from fpgaflow.samples import Samples, generated_samples, input_names, load_samples
 from fpgaflow.stages import STATE, digest, file_digest, locked
 
 Notify = Callable[[str], None]
@@ -47,7 +47,7 @@ def report_of(folder: Path, data: str | None, notify: Notify = lambda _: None) -
     manifest, graph_file = manifest_of(folder)
     graph = load_graph(graph_file)
     path = Path(data or manifest.get("data") or "")
-    samples = load_samples(path) if path.suffix in (".npz", ".npy") else generated_samples(graph)
+    samples = load_samples(path, input_names(graph)) if path.suffix in (".npz", ".npy") else generated_samples(graph)
     board = board_of(folder, manifest)
     notify("figures")
     source = str(manifest["model"]["source"])
@@ -101,7 +101,7 @@ def _report(request: Request, failures: dict[str, str], notify: Notify) -> Repor
     best = max(request.points, key=lambda point: point.bits or 0)
     model_path, graph = _graph(request, best)
     data = request.data_of(best)
-    samples = generated_samples(graph) if data is None else load_samples(Path(data))
+    samples = generated_samples(graph) if data is None else load_samples(Path(data), input_names(graph))
     targets: list[Target] = []
     for point in request.points:
         for spec in request.targets:

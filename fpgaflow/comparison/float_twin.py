@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,11 @@ def float_model(model: ModelProto) -> ModelProto:
     return made
 
 
-def float_session(path: Path, x: np.ndarray) -> tuple[Any, str]:
-    """An ONNX Runtime session of a QONNX file's float network, and the name of its input.
+def float_session(path: Path, feed: Mapping[str, np.ndarray]) -> Any:
+    """An ONNX Runtime session of a QONNX file's float network.
 
     Args:
-        x: (N, ...) float32 samples, run once: a network that takes one at a time alone is refused.
+        feed: (N, ...) float32 samples of each input, run once: a network that takes one at a time alone is refused.
 
     Raises:
         BadInput: no ONNX file, or a network that is not there in float32.
@@ -75,12 +76,11 @@ def float_session(path: Path, x: np.ndarray) -> tuple[Any, str]:
     try:
         made = float_model(onnx.load(path))
         session = ort.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
-        name = str(session.get_inputs()[0].name)
-        session.run(None, {name: x})
+        session.run(None, dict(feed))
     except BadInput:
         raise
     except (OSError, ValueError, DecodeError) as error:
         raise BadInput(str(path), f"cannot be read ({error})", "Give an ONNX file") from None
     except Exception as error:  # onnxruntime raises its own kinds
         raise BadInput(str(path), f"does not run in float32: {error}", "Leave out the float row") from None
-    return session, name
+    return session

@@ -85,7 +85,7 @@ def make_model(task: ModelTask) -> None:
         "version": fpgaflow.__version__,
         "bits": task.bits,
         "source": file_digest(source) if source.is_file() else task.model,
-        "data": None if task.data is None else load_samples(Path(task.data)).digest,
+        "data": None if task.data is None else load_samples(Path(task.data), None).digest,
     }
     if _done(out, key, "model.onnx"):
         return
@@ -115,7 +115,7 @@ def make_build(task: BuildTask) -> None:
         "version": fpgaflow.__version__,
         "model": file_digest(Path(task.model)) if Path(task.model).is_file() else task.model,
         "board": repr(load_board(task.board)),
-        "data": None if task.data is None else load_samples(Path(task.data)).digest,
+        "data": None if task.data is None else load_samples(Path(task.data), None).digest,
         "fps": task.fps,
         "flow": task.flow,
         "input_type": list(task.input_type),

@@ -7,12 +7,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 
 import fpgaflow
 from fpgaflow.cli import main
 from fpgaflow.comparison.figures import Key, Provenance
 from fpgaflow.data import data_dir
+from tests.conformance.test_engines import two_ports
 
 FILES = ("report.html", "report.md", "report.json")
 
@@ -107,6 +110,18 @@ def test_a_graph_can_be_compared(compared: Path, tmp_path: Path) -> None:
     assert result.ok and row.figures[Key.DIFFERENCES].value == 0 and row.figures[Key.COST].value == 5
     assert result.report.title.startswith(graph.name)
     assert "--cost=tpu=5" in result.report.command
+
+
+def test_several_inputs(tmp_path: Path) -> None:
+    model, data = tmp_path / "model.onnx", tmp_path / "data.npz"
+    onnx.save(two_ports(8), model)
+    x = np.random.default_rng(0).normal(size=(20, 24)).astype(np.float32)
+    np.savez(data, x=x[:, :16], other=x[:, 16:])
+    result = fpgaflow.compare(model, ["cpu", "tpu"], tmp_path / "out", data=data, seconds=0.02)
+    figures = {target.name: target.figures for target in result.report.targets}
+    assert figures.keys() == {"cpu", "cpu, float32", "tpu"}
+    assert result.ok and figures["cpu"][Key.DIFFERENCES].value == figures["tpu"][Key.DIFFERENCES].value == 0
+    assert Key.LATENCY_P50 in figures["cpu, float32"]
 
 
 @pytest.mark.parametrize(
