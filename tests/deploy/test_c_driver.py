@@ -173,7 +173,7 @@ def test_the_quantiser_is_that_of_the_definition(quantiser: Quantiser, rounding:
     quantiser = replace(quantiser, rounding=rounding, overflow=overflow)
     folder = sources(tmp_path / "c", dense_net())
     graph = made(dense_net(), 1)[0]
-    interface = replace(interface_for(graph), quantiser=quantiser)
+    interface = replace(interface_for(graph), quantisers=(quantiser,))
     assert interface.input.width == 6
     (folder / "fpgaflow_model.h").write_text(model_header(interface, BUNDLE | DETAILS, None))
     program = compiled(folder, C / "quantise.c", C / "dma_model.c")
@@ -198,7 +198,7 @@ def test_a_quantiser_that_no_table_holds_is_left_out(tmp_path: Path) -> None:
     wide = replace(
         plain,
         input=replace(plain.input, width=16, element_bits=16, elements_per_beat=2),
-        quantiser=replace(FLOAT_SCALE, low=-(2**15), high=2**15 - 1),
+        quantisers=(replace(FLOAT_SCALE, low=-(2**15), high=2**15 - 1),),
     )
     text = model_header(wide, BUNDLE | DETAILS, 0x4000_0000)
     assert "FPGAFLOW_QUANTISER" not in text and "0x40000000u /* of fpgaflow.hwh */" in text
