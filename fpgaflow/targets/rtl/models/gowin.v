@@ -30,70 +30,17 @@ module SP (
   parameter _TECHMAP_CONSTMSK_RESET_ = 0, _TECHMAP_CONSTVAL_RESET_ = 0;
   parameter [2:0] _TECHMAP_CONSTMSK_BLKSEL_ = 0, _TECHMAP_CONSTVAL_BLKSEL_ = 0;
   localparam NO_RESET = _TECHMAP_CONSTMSK_RESET_ && !_TECHMAP_CONSTVAL_RESET_;
-  parameter [255:0] INIT_RAM_00 = 0;
-  parameter [255:0] INIT_RAM_01 = 0;
-  parameter [255:0] INIT_RAM_02 = 0;
-  parameter [255:0] INIT_RAM_03 = 0;
-  parameter [255:0] INIT_RAM_04 = 0;
-  parameter [255:0] INIT_RAM_05 = 0;
-  parameter [255:0] INIT_RAM_06 = 0;
-  parameter [255:0] INIT_RAM_07 = 0;
-  parameter [255:0] INIT_RAM_08 = 0;
-  parameter [255:0] INIT_RAM_09 = 0;
-  parameter [255:0] INIT_RAM_0A = 0;
-  parameter [255:0] INIT_RAM_0B = 0;
-  parameter [255:0] INIT_RAM_0C = 0;
-  parameter [255:0] INIT_RAM_0D = 0;
-  parameter [255:0] INIT_RAM_0E = 0;
-  parameter [255:0] INIT_RAM_0F = 0;
-  parameter [255:0] INIT_RAM_10 = 0;
-  parameter [255:0] INIT_RAM_11 = 0;
-  parameter [255:0] INIT_RAM_12 = 0;
-  parameter [255:0] INIT_RAM_13 = 0;
-  parameter [255:0] INIT_RAM_14 = 0;
-  parameter [255:0] INIT_RAM_15 = 0;
-  parameter [255:0] INIT_RAM_16 = 0;
-  parameter [255:0] INIT_RAM_17 = 0;
-  parameter [255:0] INIT_RAM_18 = 0;
-  parameter [255:0] INIT_RAM_19 = 0;
-  parameter [255:0] INIT_RAM_1A = 0;
-  parameter [255:0] INIT_RAM_1B = 0;
-  parameter [255:0] INIT_RAM_1C = 0;
-  parameter [255:0] INIT_RAM_1D = 0;
-  parameter [255:0] INIT_RAM_1E = 0;
-  parameter [255:0] INIT_RAM_1F = 0;
-  parameter [255:0] INIT_RAM_20 = 0;
-  parameter [255:0] INIT_RAM_21 = 0;
-  parameter [255:0] INIT_RAM_22 = 0;
-  parameter [255:0] INIT_RAM_23 = 0;
-  parameter [255:0] INIT_RAM_24 = 0;
-  parameter [255:0] INIT_RAM_25 = 0;
-  parameter [255:0] INIT_RAM_26 = 0;
-  parameter [255:0] INIT_RAM_27 = 0;
-  parameter [255:0] INIT_RAM_28 = 0;
-  parameter [255:0] INIT_RAM_29 = 0;
-  parameter [255:0] INIT_RAM_2A = 0;
-  parameter [255:0] INIT_RAM_2B = 0;
-  parameter [255:0] INIT_RAM_2C = 0;
-  parameter [255:0] INIT_RAM_2D = 0;
-  parameter [255:0] INIT_RAM_2E = 0;
-  parameter [255:0] INIT_RAM_2F = 0;
-  parameter [255:0] INIT_RAM_30 = 0;
-  parameter [255:0] INIT_RAM_31 = 0;
-  parameter [255:0] INIT_RAM_32 = 0;
-  parameter [255:0] INIT_RAM_33 = 0;
-  parameter [255:0] INIT_RAM_34 = 0;
-  parameter [255:0] INIT_RAM_35 = 0;
-  parameter [255:0] INIT_RAM_36 = 0;
-  parameter [255:0] INIT_RAM_37 = 0;
-  parameter [255:0] INIT_RAM_38 = 0;
-  parameter [255:0] INIT_RAM_39 = 0;
-  parameter [255:0] INIT_RAM_3A = 0;
-  parameter [255:0] INIT_RAM_3B = 0;
-  parameter [255:0] INIT_RAM_3C = 0;
-  parameter [255:0] INIT_RAM_3D = 0;
-  parameter [255:0] INIT_RAM_3E = 0;
-  parameter [255:0] INIT_RAM_3F = 0;
+  parameter [255:0] INIT_RAM_00 = 0, INIT_RAM_01 = 0, INIT_RAM_02 = 0, INIT_RAM_03 = 0, INIT_RAM_04 = 0,
+    INIT_RAM_05 = 0, INIT_RAM_06 = 0, INIT_RAM_07 = 0, INIT_RAM_08 = 0, INIT_RAM_09 = 0, INIT_RAM_0A = 0,
+    INIT_RAM_0B = 0, INIT_RAM_0C = 0, INIT_RAM_0D = 0, INIT_RAM_0E = 0, INIT_RAM_0F = 0, INIT_RAM_10 = 0,
+    INIT_RAM_11 = 0, INIT_RAM_12 = 0, INIT_RAM_13 = 0, INIT_RAM_14 = 0, INIT_RAM_15 = 0, INIT_RAM_16 = 0,
+    INIT_RAM_17 = 0, INIT_RAM_18 = 0, INIT_RAM_19 = 0, INIT_RAM_1A = 0, INIT_RAM_1B = 0, INIT_RAM_1C = 0,
+    INIT_RAM_1D = 0, INIT_RAM_1E = 0, INIT_RAM_1F = 0, INIT_RAM_20 = 0, INIT_RAM_21 = 0, INIT_RAM_22 = 0,
+    INIT_RAM_23 = 0, INIT_RAM_24 = 0, INIT_RAM_25 = 0, INIT_RAM_26 = 0, INIT_RAM_27 = 0, INIT_RAM_28 = 0,
+    INIT_RAM_29 = 0, INIT_RAM_2A = 0, INIT_RAM_2B = 0, INIT_RAM_2C = 0, INIT_RAM_2D = 0, INIT_RAM_2E = 0,
+    INIT_RAM_2F = 0, INIT_RAM_30 = 0, INIT_RAM_31 = 0, INIT_RAM_32 = 0, INIT_RAM_33 = 0, INIT_RAM_34 = 0,
+    INIT_RAM_35 = 0, INIT_RAM_36 = 0, INIT_RAM_37 = 0, INIT_RAM_38 = 0, INIT_RAM_39 = 0, INIT_RAM_3A = 0,
+    INIT_RAM_3B = 0, INIT_RAM_3C = 0, INIT_RAM_3D = 0, INIT_RAM_3E = 0, INIT_RAM_3F = 0;
   function [18431:0] words(input [16383:0] bytes);
     integer k;
     for (k = 0; k < 2048; k = k + 1) words[9*k +: 9] = bytes[8*k +: 8];
@@ -127,70 +74,17 @@ module SDPB (
   parameter [2:0] _TECHMAP_CONSTMSK_BLKSELA_ = 0, _TECHMAP_CONSTVAL_BLKSELA_ = 0;
   parameter [2:0] _TECHMAP_CONSTMSK_BLKSELB_ = 0, _TECHMAP_CONSTVAL_BLKSELB_ = 0;
   localparam NO_RESET = _TECHMAP_CONSTMSK_RESETB_ && !_TECHMAP_CONSTVAL_RESETB_;
-  parameter [255:0] INIT_RAM_00 = 0;
-  parameter [255:0] INIT_RAM_01 = 0;
-  parameter [255:0] INIT_RAM_02 = 0;
-  parameter [255:0] INIT_RAM_03 = 0;
-  parameter [255:0] INIT_RAM_04 = 0;
-  parameter [255:0] INIT_RAM_05 = 0;
-  parameter [255:0] INIT_RAM_06 = 0;
-  parameter [255:0] INIT_RAM_07 = 0;
-  parameter [255:0] INIT_RAM_08 = 0;
-  parameter [255:0] INIT_RAM_09 = 0;
-  parameter [255:0] INIT_RAM_0A = 0;
-  parameter [255:0] INIT_RAM_0B = 0;
-  parameter [255:0] INIT_RAM_0C = 0;
-  parameter [255:0] INIT_RAM_0D = 0;
-  parameter [255:0] INIT_RAM_0E = 0;
-  parameter [255:0] INIT_RAM_0F = 0;
-  parameter [255:0] INIT_RAM_10 = 0;
-  parameter [255:0] INIT_RAM_11 = 0;
-  parameter [255:0] INIT_RAM_12 = 0;
-  parameter [255:0] INIT_RAM_13 = 0;
-  parameter [255:0] INIT_RAM_14 = 0;
-  parameter [255:0] INIT_RAM_15 = 0;
-  parameter [255:0] INIT_RAM_16 = 0;
-  parameter [255:0] INIT_RAM_17 = 0;
-  parameter [255:0] INIT_RAM_18 = 0;
-  parameter [255:0] INIT_RAM_19 = 0;
-  parameter [255:0] INIT_RAM_1A = 0;
-  parameter [255:0] INIT_RAM_1B = 0;
-  parameter [255:0] INIT_RAM_1C = 0;
-  parameter [255:0] INIT_RAM_1D = 0;
-  parameter [255:0] INIT_RAM_1E = 0;
-  parameter [255:0] INIT_RAM_1F = 0;
-  parameter [255:0] INIT_RAM_20 = 0;
-  parameter [255:0] INIT_RAM_21 = 0;
-  parameter [255:0] INIT_RAM_22 = 0;
-  parameter [255:0] INIT_RAM_23 = 0;
-  parameter [255:0] INIT_RAM_24 = 0;
-  parameter [255:0] INIT_RAM_25 = 0;
-  parameter [255:0] INIT_RAM_26 = 0;
-  parameter [255:0] INIT_RAM_27 = 0;
-  parameter [255:0] INIT_RAM_28 = 0;
-  parameter [255:0] INIT_RAM_29 = 0;
-  parameter [255:0] INIT_RAM_2A = 0;
-  parameter [255:0] INIT_RAM_2B = 0;
-  parameter [255:0] INIT_RAM_2C = 0;
-  parameter [255:0] INIT_RAM_2D = 0;
-  parameter [255:0] INIT_RAM_2E = 0;
-  parameter [255:0] INIT_RAM_2F = 0;
-  parameter [255:0] INIT_RAM_30 = 0;
-  parameter [255:0] INIT_RAM_31 = 0;
-  parameter [255:0] INIT_RAM_32 = 0;
-  parameter [255:0] INIT_RAM_33 = 0;
-  parameter [255:0] INIT_RAM_34 = 0;
-  parameter [255:0] INIT_RAM_35 = 0;
-  parameter [255:0] INIT_RAM_36 = 0;
-  parameter [255:0] INIT_RAM_37 = 0;
-  parameter [255:0] INIT_RAM_38 = 0;
-  parameter [255:0] INIT_RAM_39 = 0;
-  parameter [255:0] INIT_RAM_3A = 0;
-  parameter [255:0] INIT_RAM_3B = 0;
-  parameter [255:0] INIT_RAM_3C = 0;
-  parameter [255:0] INIT_RAM_3D = 0;
-  parameter [255:0] INIT_RAM_3E = 0;
-  parameter [255:0] INIT_RAM_3F = 0;
+  parameter [255:0] INIT_RAM_00 = 0, INIT_RAM_01 = 0, INIT_RAM_02 = 0, INIT_RAM_03 = 0, INIT_RAM_04 = 0,
+    INIT_RAM_05 = 0, INIT_RAM_06 = 0, INIT_RAM_07 = 0, INIT_RAM_08 = 0, INIT_RAM_09 = 0, INIT_RAM_0A = 0,
+    INIT_RAM_0B = 0, INIT_RAM_0C = 0, INIT_RAM_0D = 0, INIT_RAM_0E = 0, INIT_RAM_0F = 0, INIT_RAM_10 = 0,
+    INIT_RAM_11 = 0, INIT_RAM_12 = 0, INIT_RAM_13 = 0, INIT_RAM_14 = 0, INIT_RAM_15 = 0, INIT_RAM_16 = 0,
+    INIT_RAM_17 = 0, INIT_RAM_18 = 0, INIT_RAM_19 = 0, INIT_RAM_1A = 0, INIT_RAM_1B = 0, INIT_RAM_1C = 0,
+    INIT_RAM_1D = 0, INIT_RAM_1E = 0, INIT_RAM_1F = 0, INIT_RAM_20 = 0, INIT_RAM_21 = 0, INIT_RAM_22 = 0,
+    INIT_RAM_23 = 0, INIT_RAM_24 = 0, INIT_RAM_25 = 0, INIT_RAM_26 = 0, INIT_RAM_27 = 0, INIT_RAM_28 = 0,
+    INIT_RAM_29 = 0, INIT_RAM_2A = 0, INIT_RAM_2B = 0, INIT_RAM_2C = 0, INIT_RAM_2D = 0, INIT_RAM_2E = 0,
+    INIT_RAM_2F = 0, INIT_RAM_30 = 0, INIT_RAM_31 = 0, INIT_RAM_32 = 0, INIT_RAM_33 = 0, INIT_RAM_34 = 0,
+    INIT_RAM_35 = 0, INIT_RAM_36 = 0, INIT_RAM_37 = 0, INIT_RAM_38 = 0, INIT_RAM_39 = 0, INIT_RAM_3A = 0,
+    INIT_RAM_3B = 0, INIT_RAM_3C = 0, INIT_RAM_3D = 0, INIT_RAM_3E = 0, INIT_RAM_3F = 0;
   function [18431:0] words(input [16383:0] bytes);
     integer k;
     for (k = 0; k < 2048; k = k + 1) words[9*k +: 9] = bytes[8*k +: 8];
@@ -222,70 +116,17 @@ module SPX9 (
   parameter _TECHMAP_CONSTMSK_RESET_ = 0, _TECHMAP_CONSTVAL_RESET_ = 0;
   parameter [2:0] _TECHMAP_CONSTMSK_BLKSEL_ = 0, _TECHMAP_CONSTVAL_BLKSEL_ = 0;
   localparam NO_RESET = _TECHMAP_CONSTMSK_RESET_ && !_TECHMAP_CONSTVAL_RESET_;
-  parameter [287:0] INIT_RAM_00 = 0;
-  parameter [287:0] INIT_RAM_01 = 0;
-  parameter [287:0] INIT_RAM_02 = 0;
-  parameter [287:0] INIT_RAM_03 = 0;
-  parameter [287:0] INIT_RAM_04 = 0;
-  parameter [287:0] INIT_RAM_05 = 0;
-  parameter [287:0] INIT_RAM_06 = 0;
-  parameter [287:0] INIT_RAM_07 = 0;
-  parameter [287:0] INIT_RAM_08 = 0;
-  parameter [287:0] INIT_RAM_09 = 0;
-  parameter [287:0] INIT_RAM_0A = 0;
-  parameter [287:0] INIT_RAM_0B = 0;
-  parameter [287:0] INIT_RAM_0C = 0;
-  parameter [287:0] INIT_RAM_0D = 0;
-  parameter [287:0] INIT_RAM_0E = 0;
-  parameter [287:0] INIT_RAM_0F = 0;
-  parameter [287:0] INIT_RAM_10 = 0;
-  parameter [287:0] INIT_RAM_11 = 0;
-  parameter [287:0] INIT_RAM_12 = 0;
-  parameter [287:0] INIT_RAM_13 = 0;
-  parameter [287:0] INIT_RAM_14 = 0;
-  parameter [287:0] INIT_RAM_15 = 0;
-  parameter [287:0] INIT_RAM_16 = 0;
-  parameter [287:0] INIT_RAM_17 = 0;
-  parameter [287:0] INIT_RAM_18 = 0;
-  parameter [287:0] INIT_RAM_19 = 0;
-  parameter [287:0] INIT_RAM_1A = 0;
-  parameter [287:0] INIT_RAM_1B = 0;
-  parameter [287:0] INIT_RAM_1C = 0;
-  parameter [287:0] INIT_RAM_1D = 0;
-  parameter [287:0] INIT_RAM_1E = 0;
-  parameter [287:0] INIT_RAM_1F = 0;
-  parameter [287:0] INIT_RAM_20 = 0;
-  parameter [287:0] INIT_RAM_21 = 0;
-  parameter [287:0] INIT_RAM_22 = 0;
-  parameter [287:0] INIT_RAM_23 = 0;
-  parameter [287:0] INIT_RAM_24 = 0;
-  parameter [287:0] INIT_RAM_25 = 0;
-  parameter [287:0] INIT_RAM_26 = 0;
-  parameter [287:0] INIT_RAM_27 = 0;
-  parameter [287:0] INIT_RAM_28 = 0;
-  parameter [287:0] INIT_RAM_29 = 0;
-  parameter [287:0] INIT_RAM_2A = 0;
-  parameter [287:0] INIT_RAM_2B = 0;
-  parameter [287:0] INIT_RAM_2C = 0;
-  parameter [287:0] INIT_RAM_2D = 0;
-  parameter [287:0] INIT_RAM_2E = 0;
-  parameter [287:0] INIT_RAM_2F = 0;
-  parameter [287:0] INIT_RAM_30 = 0;
-  parameter [287:0] INIT_RAM_31 = 0;
-  parameter [287:0] INIT_RAM_32 = 0;
-  parameter [287:0] INIT_RAM_33 = 0;
-  parameter [287:0] INIT_RAM_34 = 0;
-  parameter [287:0] INIT_RAM_35 = 0;
-  parameter [287:0] INIT_RAM_36 = 0;
-  parameter [287:0] INIT_RAM_37 = 0;
-  parameter [287:0] INIT_RAM_38 = 0;
-  parameter [287:0] INIT_RAM_39 = 0;
-  parameter [287:0] INIT_RAM_3A = 0;
-  parameter [287:0] INIT_RAM_3B = 0;
-  parameter [287:0] INIT_RAM_3C = 0;
-  parameter [287:0] INIT_RAM_3D = 0;
-  parameter [287:0] INIT_RAM_3E = 0;
-  parameter [287:0] INIT_RAM_3F = 0;
+  parameter [287:0] INIT_RAM_00 = 0, INIT_RAM_01 = 0, INIT_RAM_02 = 0, INIT_RAM_03 = 0, INIT_RAM_04 = 0,
+    INIT_RAM_05 = 0, INIT_RAM_06 = 0, INIT_RAM_07 = 0, INIT_RAM_08 = 0, INIT_RAM_09 = 0, INIT_RAM_0A = 0,
+    INIT_RAM_0B = 0, INIT_RAM_0C = 0, INIT_RAM_0D = 0, INIT_RAM_0E = 0, INIT_RAM_0F = 0, INIT_RAM_10 = 0,
+    INIT_RAM_11 = 0, INIT_RAM_12 = 0, INIT_RAM_13 = 0, INIT_RAM_14 = 0, INIT_RAM_15 = 0, INIT_RAM_16 = 0,
+    INIT_RAM_17 = 0, INIT_RAM_18 = 0, INIT_RAM_19 = 0, INIT_RAM_1A = 0, INIT_RAM_1B = 0, INIT_RAM_1C = 0,
+    INIT_RAM_1D = 0, INIT_RAM_1E = 0, INIT_RAM_1F = 0, INIT_RAM_20 = 0, INIT_RAM_21 = 0, INIT_RAM_22 = 0,
+    INIT_RAM_23 = 0, INIT_RAM_24 = 0, INIT_RAM_25 = 0, INIT_RAM_26 = 0, INIT_RAM_27 = 0, INIT_RAM_28 = 0,
+    INIT_RAM_29 = 0, INIT_RAM_2A = 0, INIT_RAM_2B = 0, INIT_RAM_2C = 0, INIT_RAM_2D = 0, INIT_RAM_2E = 0,
+    INIT_RAM_2F = 0, INIT_RAM_30 = 0, INIT_RAM_31 = 0, INIT_RAM_32 = 0, INIT_RAM_33 = 0, INIT_RAM_34 = 0,
+    INIT_RAM_35 = 0, INIT_RAM_36 = 0, INIT_RAM_37 = 0, INIT_RAM_38 = 0, INIT_RAM_39 = 0, INIT_RAM_3A = 0,
+    INIT_RAM_3B = 0, INIT_RAM_3C = 0, INIT_RAM_3D = 0, INIT_RAM_3E = 0, INIT_RAM_3F = 0;
   localparam INIT = {
     INIT_RAM_3F, INIT_RAM_3E, INIT_RAM_3D, INIT_RAM_3C, INIT_RAM_3B, INIT_RAM_3A, INIT_RAM_39, INIT_RAM_38,
     INIT_RAM_37, INIT_RAM_36, INIT_RAM_35, INIT_RAM_34, INIT_RAM_33, INIT_RAM_32, INIT_RAM_31, INIT_RAM_30,
@@ -315,70 +156,17 @@ module SDPX9B (
   parameter [2:0] _TECHMAP_CONSTMSK_BLKSELA_ = 0, _TECHMAP_CONSTVAL_BLKSELA_ = 0;
   parameter [2:0] _TECHMAP_CONSTMSK_BLKSELB_ = 0, _TECHMAP_CONSTVAL_BLKSELB_ = 0;
   localparam NO_RESET = _TECHMAP_CONSTMSK_RESETB_ && !_TECHMAP_CONSTVAL_RESETB_;
-  parameter [287:0] INIT_RAM_00 = 0;
-  parameter [287:0] INIT_RAM_01 = 0;
-  parameter [287:0] INIT_RAM_02 = 0;
-  parameter [287:0] INIT_RAM_03 = 0;
-  parameter [287:0] INIT_RAM_04 = 0;
-  parameter [287:0] INIT_RAM_05 = 0;
-  parameter [287:0] INIT_RAM_06 = 0;
-  parameter [287:0] INIT_RAM_07 = 0;
-  parameter [287:0] INIT_RAM_08 = 0;
-  parameter [287:0] INIT_RAM_09 = 0;
-  parameter [287:0] INIT_RAM_0A = 0;
-  parameter [287:0] INIT_RAM_0B = 0;
-  parameter [287:0] INIT_RAM_0C = 0;
-  parameter [287:0] INIT_RAM_0D = 0;
-  parameter [287:0] INIT_RAM_0E = 0;
-  parameter [287:0] INIT_RAM_0F = 0;
-  parameter [287:0] INIT_RAM_10 = 0;
-  parameter [287:0] INIT_RAM_11 = 0;
-  parameter [287:0] INIT_RAM_12 = 0;
-  parameter [287:0] INIT_RAM_13 = 0;
-  parameter [287:0] INIT_RAM_14 = 0;
-  parameter [287:0] INIT_RAM_15 = 0;
-  parameter [287:0] INIT_RAM_16 = 0;
-  parameter [287:0] INIT_RAM_17 = 0;
-  parameter [287:0] INIT_RAM_18 = 0;
-  parameter [287:0] INIT_RAM_19 = 0;
-  parameter [287:0] INIT_RAM_1A = 0;
-  parameter [287:0] INIT_RAM_1B = 0;
-  parameter [287:0] INIT_RAM_1C = 0;
-  parameter [287:0] INIT_RAM_1D = 0;
-  parameter [287:0] INIT_RAM_1E = 0;
-  parameter [287:0] INIT_RAM_1F = 0;
-  parameter [287:0] INIT_RAM_20 = 0;
-  parameter [287:0] INIT_RAM_21 = 0;
-  parameter [287:0] INIT_RAM_22 = 0;
-  parameter [287:0] INIT_RAM_23 = 0;
-  parameter [287:0] INIT_RAM_24 = 0;
-  parameter [287:0] INIT_RAM_25 = 0;
-  parameter [287:0] INIT_RAM_26 = 0;
-  parameter [287:0] INIT_RAM_27 = 0;
-  parameter [287:0] INIT_RAM_28 = 0;
-  parameter [287:0] INIT_RAM_29 = 0;
-  parameter [287:0] INIT_RAM_2A = 0;
-  parameter [287:0] INIT_RAM_2B = 0;
-  parameter [287:0] INIT_RAM_2C = 0;
-  parameter [287:0] INIT_RAM_2D = 0;
-  parameter [287:0] INIT_RAM_2E = 0;
-  parameter [287:0] INIT_RAM_2F = 0;
-  parameter [287:0] INIT_RAM_30 = 0;
-  parameter [287:0] INIT_RAM_31 = 0;
-  parameter [287:0] INIT_RAM_32 = 0;
-  parameter [287:0] INIT_RAM_33 = 0;
-  parameter [287:0] INIT_RAM_34 = 0;
-  parameter [287:0] INIT_RAM_35 = 0;
-  parameter [287:0] INIT_RAM_36 = 0;
-  parameter [287:0] INIT_RAM_37 = 0;
-  parameter [287:0] INIT_RAM_38 = 0;
-  parameter [287:0] INIT_RAM_39 = 0;
-  parameter [287:0] INIT_RAM_3A = 0;
-  parameter [287:0] INIT_RAM_3B = 0;
-  parameter [287:0] INIT_RAM_3C = 0;
-  parameter [287:0] INIT_RAM_3D = 0;
-  parameter [287:0] INIT_RAM_3E = 0;
-  parameter [287:0] INIT_RAM_3F = 0;
+  parameter [287:0] INIT_RAM_00 = 0, INIT_RAM_01 = 0, INIT_RAM_02 = 0, INIT_RAM_03 = 0, INIT_RAM_04 = 0,
+    INIT_RAM_05 = 0, INIT_RAM_06 = 0, INIT_RAM_07 = 0, INIT_RAM_08 = 0, INIT_RAM_09 = 0, INIT_RAM_0A = 0,
+    INIT_RAM_0B = 0, INIT_RAM_0C = 0, INIT_RAM_0D = 0, INIT_RAM_0E = 0, INIT_RAM_0F = 0, INIT_RAM_10 = 0,
+    INIT_RAM_11 = 0, INIT_RAM_12 = 0, INIT_RAM_13 = 0, INIT_RAM_14 = 0, INIT_RAM_15 = 0, INIT_RAM_16 = 0,
+    INIT_RAM_17 = 0, INIT_RAM_18 = 0, INIT_RAM_19 = 0, INIT_RAM_1A = 0, INIT_RAM_1B = 0, INIT_RAM_1C = 0,
+    INIT_RAM_1D = 0, INIT_RAM_1E = 0, INIT_RAM_1F = 0, INIT_RAM_20 = 0, INIT_RAM_21 = 0, INIT_RAM_22 = 0,
+    INIT_RAM_23 = 0, INIT_RAM_24 = 0, INIT_RAM_25 = 0, INIT_RAM_26 = 0, INIT_RAM_27 = 0, INIT_RAM_28 = 0,
+    INIT_RAM_29 = 0, INIT_RAM_2A = 0, INIT_RAM_2B = 0, INIT_RAM_2C = 0, INIT_RAM_2D = 0, INIT_RAM_2E = 0,
+    INIT_RAM_2F = 0, INIT_RAM_30 = 0, INIT_RAM_31 = 0, INIT_RAM_32 = 0, INIT_RAM_33 = 0, INIT_RAM_34 = 0,
+    INIT_RAM_35 = 0, INIT_RAM_36 = 0, INIT_RAM_37 = 0, INIT_RAM_38 = 0, INIT_RAM_39 = 0, INIT_RAM_3A = 0,
+    INIT_RAM_3B = 0, INIT_RAM_3C = 0, INIT_RAM_3D = 0, INIT_RAM_3E = 0, INIT_RAM_3F = 0;
   localparam INIT = {
     INIT_RAM_3F, INIT_RAM_3E, INIT_RAM_3D, INIT_RAM_3C, INIT_RAM_3B, INIT_RAM_3A, INIT_RAM_39, INIT_RAM_38,
     INIT_RAM_37, INIT_RAM_36, INIT_RAM_35, INIT_RAM_34, INIT_RAM_33, INIT_RAM_32, INIT_RAM_31, INIT_RAM_30,
@@ -410,70 +198,17 @@ module DPB (
   parameter [2:0] _TECHMAP_CONSTMSK_BLKSELA_ = 0, _TECHMAP_CONSTVAL_BLKSELA_ = 0;
   parameter [2:0] _TECHMAP_CONSTMSK_BLKSELB_ = 0, _TECHMAP_CONSTVAL_BLKSELB_ = 0;
   localparam NO_RESET = _TECHMAP_CONSTMSK_RESETA_ && !_TECHMAP_CONSTVAL_RESETA_ && _TECHMAP_CONSTMSK_RESETB_ && !_TECHMAP_CONSTVAL_RESETB_;
-  parameter [255:0] INIT_RAM_00 = 0;
-  parameter [255:0] INIT_RAM_01 = 0;
-  parameter [255:0] INIT_RAM_02 = 0;
-  parameter [255:0] INIT_RAM_03 = 0;
-  parameter [255:0] INIT_RAM_04 = 0;
-  parameter [255:0] INIT_RAM_05 = 0;
-  parameter [255:0] INIT_RAM_06 = 0;
-  parameter [255:0] INIT_RAM_07 = 0;
-  parameter [255:0] INIT_RAM_08 = 0;
-  parameter [255:0] INIT_RAM_09 = 0;
-  parameter [255:0] INIT_RAM_0A = 0;
-  parameter [255:0] INIT_RAM_0B = 0;
-  parameter [255:0] INIT_RAM_0C = 0;
-  parameter [255:0] INIT_RAM_0D = 0;
-  parameter [255:0] INIT_RAM_0E = 0;
-  parameter [255:0] INIT_RAM_0F = 0;
-  parameter [255:0] INIT_RAM_10 = 0;
-  parameter [255:0] INIT_RAM_11 = 0;
-  parameter [255:0] INIT_RAM_12 = 0;
-  parameter [255:0] INIT_RAM_13 = 0;
-  parameter [255:0] INIT_RAM_14 = 0;
-  parameter [255:0] INIT_RAM_15 = 0;
-  parameter [255:0] INIT_RAM_16 = 0;
-  parameter [255:0] INIT_RAM_17 = 0;
-  parameter [255:0] INIT_RAM_18 = 0;
-  parameter [255:0] INIT_RAM_19 = 0;
-  parameter [255:0] INIT_RAM_1A = 0;
-  parameter [255:0] INIT_RAM_1B = 0;
-  parameter [255:0] INIT_RAM_1C = 0;
-  parameter [255:0] INIT_RAM_1D = 0;
-  parameter [255:0] INIT_RAM_1E = 0;
-  parameter [255:0] INIT_RAM_1F = 0;
-  parameter [255:0] INIT_RAM_20 = 0;
-  parameter [255:0] INIT_RAM_21 = 0;
-  parameter [255:0] INIT_RAM_22 = 0;
-  parameter [255:0] INIT_RAM_23 = 0;
-  parameter [255:0] INIT_RAM_24 = 0;
-  parameter [255:0] INIT_RAM_25 = 0;
-  parameter [255:0] INIT_RAM_26 = 0;
-  parameter [255:0] INIT_RAM_27 = 0;
-  parameter [255:0] INIT_RAM_28 = 0;
-  parameter [255:0] INIT_RAM_29 = 0;
-  parameter [255:0] INIT_RAM_2A = 0;
-  parameter [255:0] INIT_RAM_2B = 0;
-  parameter [255:0] INIT_RAM_2C = 0;
-  parameter [255:0] INIT_RAM_2D = 0;
-  parameter [255:0] INIT_RAM_2E = 0;
-  parameter [255:0] INIT_RAM_2F = 0;
-  parameter [255:0] INIT_RAM_30 = 0;
-  parameter [255:0] INIT_RAM_31 = 0;
-  parameter [255:0] INIT_RAM_32 = 0;
-  parameter [255:0] INIT_RAM_33 = 0;
-  parameter [255:0] INIT_RAM_34 = 0;
-  parameter [255:0] INIT_RAM_35 = 0;
-  parameter [255:0] INIT_RAM_36 = 0;
-  parameter [255:0] INIT_RAM_37 = 0;
-  parameter [255:0] INIT_RAM_38 = 0;
-  parameter [255:0] INIT_RAM_39 = 0;
-  parameter [255:0] INIT_RAM_3A = 0;
-  parameter [255:0] INIT_RAM_3B = 0;
-  parameter [255:0] INIT_RAM_3C = 0;
-  parameter [255:0] INIT_RAM_3D = 0;
-  parameter [255:0] INIT_RAM_3E = 0;
-  parameter [255:0] INIT_RAM_3F = 0;
+  parameter [255:0] INIT_RAM_00 = 0, INIT_RAM_01 = 0, INIT_RAM_02 = 0, INIT_RAM_03 = 0, INIT_RAM_04 = 0,
+    INIT_RAM_05 = 0, INIT_RAM_06 = 0, INIT_RAM_07 = 0, INIT_RAM_08 = 0, INIT_RAM_09 = 0, INIT_RAM_0A = 0,
+    INIT_RAM_0B = 0, INIT_RAM_0C = 0, INIT_RAM_0D = 0, INIT_RAM_0E = 0, INIT_RAM_0F = 0, INIT_RAM_10 = 0,
+    INIT_RAM_11 = 0, INIT_RAM_12 = 0, INIT_RAM_13 = 0, INIT_RAM_14 = 0, INIT_RAM_15 = 0, INIT_RAM_16 = 0,
+    INIT_RAM_17 = 0, INIT_RAM_18 = 0, INIT_RAM_19 = 0, INIT_RAM_1A = 0, INIT_RAM_1B = 0, INIT_RAM_1C = 0,
+    INIT_RAM_1D = 0, INIT_RAM_1E = 0, INIT_RAM_1F = 0, INIT_RAM_20 = 0, INIT_RAM_21 = 0, INIT_RAM_22 = 0,
+    INIT_RAM_23 = 0, INIT_RAM_24 = 0, INIT_RAM_25 = 0, INIT_RAM_26 = 0, INIT_RAM_27 = 0, INIT_RAM_28 = 0,
+    INIT_RAM_29 = 0, INIT_RAM_2A = 0, INIT_RAM_2B = 0, INIT_RAM_2C = 0, INIT_RAM_2D = 0, INIT_RAM_2E = 0,
+    INIT_RAM_2F = 0, INIT_RAM_30 = 0, INIT_RAM_31 = 0, INIT_RAM_32 = 0, INIT_RAM_33 = 0, INIT_RAM_34 = 0,
+    INIT_RAM_35 = 0, INIT_RAM_36 = 0, INIT_RAM_37 = 0, INIT_RAM_38 = 0, INIT_RAM_39 = 0, INIT_RAM_3A = 0,
+    INIT_RAM_3B = 0, INIT_RAM_3C = 0, INIT_RAM_3D = 0, INIT_RAM_3E = 0, INIT_RAM_3F = 0;
   function [18431:0] words(input [16383:0] bytes);
     integer k;
     for (k = 0; k < 2048; k = k + 1) words[9*k +: 9] = bytes[8*k +: 8];
@@ -511,70 +246,17 @@ module DPX9B (
   parameter [2:0] _TECHMAP_CONSTMSK_BLKSELA_ = 0, _TECHMAP_CONSTVAL_BLKSELA_ = 0;
   parameter [2:0] _TECHMAP_CONSTMSK_BLKSELB_ = 0, _TECHMAP_CONSTVAL_BLKSELB_ = 0;
   localparam NO_RESET = _TECHMAP_CONSTMSK_RESETA_ && !_TECHMAP_CONSTVAL_RESETA_ && _TECHMAP_CONSTMSK_RESETB_ && !_TECHMAP_CONSTVAL_RESETB_;
-  parameter [287:0] INIT_RAM_00 = 0;
-  parameter [287:0] INIT_RAM_01 = 0;
-  parameter [287:0] INIT_RAM_02 = 0;
-  parameter [287:0] INIT_RAM_03 = 0;
-  parameter [287:0] INIT_RAM_04 = 0;
-  parameter [287:0] INIT_RAM_05 = 0;
-  parameter [287:0] INIT_RAM_06 = 0;
-  parameter [287:0] INIT_RAM_07 = 0;
-  parameter [287:0] INIT_RAM_08 = 0;
-  parameter [287:0] INIT_RAM_09 = 0;
-  parameter [287:0] INIT_RAM_0A = 0;
-  parameter [287:0] INIT_RAM_0B = 0;
-  parameter [287:0] INIT_RAM_0C = 0;
-  parameter [287:0] INIT_RAM_0D = 0;
-  parameter [287:0] INIT_RAM_0E = 0;
-  parameter [287:0] INIT_RAM_0F = 0;
-  parameter [287:0] INIT_RAM_10 = 0;
-  parameter [287:0] INIT_RAM_11 = 0;
-  parameter [287:0] INIT_RAM_12 = 0;
-  parameter [287:0] INIT_RAM_13 = 0;
-  parameter [287:0] INIT_RAM_14 = 0;
-  parameter [287:0] INIT_RAM_15 = 0;
-  parameter [287:0] INIT_RAM_16 = 0;
-  parameter [287:0] INIT_RAM_17 = 0;
-  parameter [287:0] INIT_RAM_18 = 0;
-  parameter [287:0] INIT_RAM_19 = 0;
-  parameter [287:0] INIT_RAM_1A = 0;
-  parameter [287:0] INIT_RAM_1B = 0;
-  parameter [287:0] INIT_RAM_1C = 0;
-  parameter [287:0] INIT_RAM_1D = 0;
-  parameter [287:0] INIT_RAM_1E = 0;
-  parameter [287:0] INIT_RAM_1F = 0;
-  parameter [287:0] INIT_RAM_20 = 0;
-  parameter [287:0] INIT_RAM_21 = 0;
-  parameter [287:0] INIT_RAM_22 = 0;
-  parameter [287:0] INIT_RAM_23 = 0;
-  parameter [287:0] INIT_RAM_24 = 0;
-  parameter [287:0] INIT_RAM_25 = 0;
-  parameter [287:0] INIT_RAM_26 = 0;
-  parameter [287:0] INIT_RAM_27 = 0;
-  parameter [287:0] INIT_RAM_28 = 0;
-  parameter [287:0] INIT_RAM_29 = 0;
-  parameter [287:0] INIT_RAM_2A = 0;
-  parameter [287:0] INIT_RAM_2B = 0;
-  parameter [287:0] INIT_RAM_2C = 0;
-  parameter [287:0] INIT_RAM_2D = 0;
-  parameter [287:0] INIT_RAM_2E = 0;
-  parameter [287:0] INIT_RAM_2F = 0;
-  parameter [287:0] INIT_RAM_30 = 0;
-  parameter [287:0] INIT_RAM_31 = 0;
-  parameter [287:0] INIT_RAM_32 = 0;
-  parameter [287:0] INIT_RAM_33 = 0;
-  parameter [287:0] INIT_RAM_34 = 0;
-  parameter [287:0] INIT_RAM_35 = 0;
-  parameter [287:0] INIT_RAM_36 = 0;
-  parameter [287:0] INIT_RAM_37 = 0;
-  parameter [287:0] INIT_RAM_38 = 0;
-  parameter [287:0] INIT_RAM_39 = 0;
-  parameter [287:0] INIT_RAM_3A = 0;
-  parameter [287:0] INIT_RAM_3B = 0;
-  parameter [287:0] INIT_RAM_3C = 0;
-  parameter [287:0] INIT_RAM_3D = 0;
-  parameter [287:0] INIT_RAM_3E = 0;
-  parameter [287:0] INIT_RAM_3F = 0;
+  parameter [287:0] INIT_RAM_00 = 0, INIT_RAM_01 = 0, INIT_RAM_02 = 0, INIT_RAM_03 = 0, INIT_RAM_04 = 0,
+    INIT_RAM_05 = 0, INIT_RAM_06 = 0, INIT_RAM_07 = 0, INIT_RAM_08 = 0, INIT_RAM_09 = 0, INIT_RAM_0A = 0,
+    INIT_RAM_0B = 0, INIT_RAM_0C = 0, INIT_RAM_0D = 0, INIT_RAM_0E = 0, INIT_RAM_0F = 0, INIT_RAM_10 = 0,
+    INIT_RAM_11 = 0, INIT_RAM_12 = 0, INIT_RAM_13 = 0, INIT_RAM_14 = 0, INIT_RAM_15 = 0, INIT_RAM_16 = 0,
+    INIT_RAM_17 = 0, INIT_RAM_18 = 0, INIT_RAM_19 = 0, INIT_RAM_1A = 0, INIT_RAM_1B = 0, INIT_RAM_1C = 0,
+    INIT_RAM_1D = 0, INIT_RAM_1E = 0, INIT_RAM_1F = 0, INIT_RAM_20 = 0, INIT_RAM_21 = 0, INIT_RAM_22 = 0,
+    INIT_RAM_23 = 0, INIT_RAM_24 = 0, INIT_RAM_25 = 0, INIT_RAM_26 = 0, INIT_RAM_27 = 0, INIT_RAM_28 = 0,
+    INIT_RAM_29 = 0, INIT_RAM_2A = 0, INIT_RAM_2B = 0, INIT_RAM_2C = 0, INIT_RAM_2D = 0, INIT_RAM_2E = 0,
+    INIT_RAM_2F = 0, INIT_RAM_30 = 0, INIT_RAM_31 = 0, INIT_RAM_32 = 0, INIT_RAM_33 = 0, INIT_RAM_34 = 0,
+    INIT_RAM_35 = 0, INIT_RAM_36 = 0, INIT_RAM_37 = 0, INIT_RAM_38 = 0, INIT_RAM_39 = 0, INIT_RAM_3A = 0,
+    INIT_RAM_3B = 0, INIT_RAM_3C = 0, INIT_RAM_3D = 0, INIT_RAM_3E = 0, INIT_RAM_3F = 0;
   localparam INIT = {
     INIT_RAM_3F, INIT_RAM_3E, INIT_RAM_3D, INIT_RAM_3C, INIT_RAM_3B, INIT_RAM_3A, INIT_RAM_39, INIT_RAM_38,
     INIT_RAM_37, INIT_RAM_36, INIT_RAM_35, INIT_RAM_34, INIT_RAM_33, INIT_RAM_32, INIT_RAM_31, INIT_RAM_30,

@@ -72,78 +72,16 @@ module RAMB18E2 (
   output [1:0] DOUTPADOUTP, DOUTPBDOUTP
 );
   parameter integer DOA_REG = 0, DOB_REG = 0;
-  parameter [255:0] INIT_00 = 0;
-  parameter [255:0] INIT_01 = 0;
-  parameter [255:0] INIT_02 = 0;
-  parameter [255:0] INIT_03 = 0;
-  parameter [255:0] INIT_04 = 0;
-  parameter [255:0] INIT_05 = 0;
-  parameter [255:0] INIT_06 = 0;
-  parameter [255:0] INIT_07 = 0;
-  parameter [255:0] INIT_08 = 0;
-  parameter [255:0] INIT_09 = 0;
-  parameter [255:0] INIT_0A = 0;
-  parameter [255:0] INIT_0B = 0;
-  parameter [255:0] INIT_0C = 0;
-  parameter [255:0] INIT_0D = 0;
-  parameter [255:0] INIT_0E = 0;
-  parameter [255:0] INIT_0F = 0;
-  parameter [255:0] INIT_10 = 0;
-  parameter [255:0] INIT_11 = 0;
-  parameter [255:0] INIT_12 = 0;
-  parameter [255:0] INIT_13 = 0;
-  parameter [255:0] INIT_14 = 0;
-  parameter [255:0] INIT_15 = 0;
-  parameter [255:0] INIT_16 = 0;
-  parameter [255:0] INIT_17 = 0;
-  parameter [255:0] INIT_18 = 0;
-  parameter [255:0] INIT_19 = 0;
-  parameter [255:0] INIT_1A = 0;
-  parameter [255:0] INIT_1B = 0;
-  parameter [255:0] INIT_1C = 0;
-  parameter [255:0] INIT_1D = 0;
-  parameter [255:0] INIT_1E = 0;
-  parameter [255:0] INIT_1F = 0;
-  parameter [255:0] INIT_20 = 0;
-  parameter [255:0] INIT_21 = 0;
-  parameter [255:0] INIT_22 = 0;
-  parameter [255:0] INIT_23 = 0;
-  parameter [255:0] INIT_24 = 0;
-  parameter [255:0] INIT_25 = 0;
-  parameter [255:0] INIT_26 = 0;
-  parameter [255:0] INIT_27 = 0;
-  parameter [255:0] INIT_28 = 0;
-  parameter [255:0] INIT_29 = 0;
-  parameter [255:0] INIT_2A = 0;
-  parameter [255:0] INIT_2B = 0;
-  parameter [255:0] INIT_2C = 0;
-  parameter [255:0] INIT_2D = 0;
-  parameter [255:0] INIT_2E = 0;
-  parameter [255:0] INIT_2F = 0;
-  parameter [255:0] INIT_30 = 0;
-  parameter [255:0] INIT_31 = 0;
-  parameter [255:0] INIT_32 = 0;
-  parameter [255:0] INIT_33 = 0;
-  parameter [255:0] INIT_34 = 0;
-  parameter [255:0] INIT_35 = 0;
-  parameter [255:0] INIT_36 = 0;
-  parameter [255:0] INIT_37 = 0;
-  parameter [255:0] INIT_38 = 0;
-  parameter [255:0] INIT_39 = 0;
-  parameter [255:0] INIT_3A = 0;
-  parameter [255:0] INIT_3B = 0;
-  parameter [255:0] INIT_3C = 0;
-  parameter [255:0] INIT_3D = 0;
-  parameter [255:0] INIT_3E = 0;
-  parameter [255:0] INIT_3F = 0;
-  parameter [255:0] INITP_00 = 0;
-  parameter [255:0] INITP_01 = 0;
-  parameter [255:0] INITP_02 = 0;
-  parameter [255:0] INITP_03 = 0;
-  parameter [255:0] INITP_04 = 0;
-  parameter [255:0] INITP_05 = 0;
-  parameter [255:0] INITP_06 = 0;
-  parameter [255:0] INITP_07 = 0;
+  parameter [255:0] INIT_00 = 0, INIT_01 = 0, INIT_02 = 0, INIT_03 = 0, INIT_04 = 0, INIT_05 = 0, INIT_06 = 0,
+    INIT_07 = 0, INIT_08 = 0, INIT_09 = 0, INIT_0A = 0, INIT_0B = 0, INIT_0C = 0, INIT_0D = 0, INIT_0E = 0,
+    INIT_0F = 0, INIT_10 = 0, INIT_11 = 0, INIT_12 = 0, INIT_13 = 0, INIT_14 = 0, INIT_15 = 0, INIT_16 = 0,
+    INIT_17 = 0, INIT_18 = 0, INIT_19 = 0, INIT_1A = 0, INIT_1B = 0, INIT_1C = 0, INIT_1D = 0, INIT_1E = 0,
+    INIT_1F = 0, INIT_20 = 0, INIT_21 = 0, INIT_22 = 0, INIT_23 = 0, INIT_24 = 0, INIT_25 = 0, INIT_26 = 0,
+    INIT_27 = 0, INIT_28 = 0, INIT_29 = 0, INIT_2A = 0, INIT_2B = 0, INIT_2C = 0, INIT_2D = 0, INIT_2E = 0,
+    INIT_2F = 0, INIT_30 = 0, INIT_31 = 0, INIT_32 = 0, INIT_33 = 0, INIT_34 = 0, INIT_35 = 0, INIT_36 = 0,
+    INIT_37 = 0, INIT_38 = 0, INIT_39 = 0, INIT_3A = 0, INIT_3B = 0, INIT_3C = 0, INIT_3D = 0, INIT_3E = 0,
+    INIT_3F = 0, INITP_00 = 0, INITP_01 = 0, INITP_02 = 0, INITP_03 = 0, INITP_04 = 0, INITP_05 = 0, INITP_06 = 0,
+    INITP_07 = 0;
   parameter [17:0] INIT_A = 0, INIT_B = 0, SRVAL_A = 0, SRVAL_B = 0;
   parameter WRITE_MODE_A = "WRITE_FIRST", WRITE_MODE_B = "WRITE_FIRST";
   parameter integer READ_WIDTH_A = 0, READ_WIDTH_B = 0, WRITE_WIDTH_A = 0, WRITE_WIDTH_B = 0;
@@ -173,150 +111,25 @@ module RAMB36E2 (
   output [3:0] DOUTPADOUTP, DOUTPBDOUTP
 );
   parameter integer DOA_REG = 0, DOB_REG = 0;
-  parameter [255:0] INIT_00 = 0;
-  parameter [255:0] INIT_01 = 0;
-  parameter [255:0] INIT_02 = 0;
-  parameter [255:0] INIT_03 = 0;
-  parameter [255:0] INIT_04 = 0;
-  parameter [255:0] INIT_05 = 0;
-  parameter [255:0] INIT_06 = 0;
-  parameter [255:0] INIT_07 = 0;
-  parameter [255:0] INIT_08 = 0;
-  parameter [255:0] INIT_09 = 0;
-  parameter [255:0] INIT_0A = 0;
-  parameter [255:0] INIT_0B = 0;
-  parameter [255:0] INIT_0C = 0;
-  parameter [255:0] INIT_0D = 0;
-  parameter [255:0] INIT_0E = 0;
-  parameter [255:0] INIT_0F = 0;
-  parameter [255:0] INIT_10 = 0;
-  parameter [255:0] INIT_11 = 0;
-  parameter [255:0] INIT_12 = 0;
-  parameter [255:0] INIT_13 = 0;
-  parameter [255:0] INIT_14 = 0;
-  parameter [255:0] INIT_15 = 0;
-  parameter [255:0] INIT_16 = 0;
-  parameter [255:0] INIT_17 = 0;
-  parameter [255:0] INIT_18 = 0;
-  parameter [255:0] INIT_19 = 0;
-  parameter [255:0] INIT_1A = 0;
-  parameter [255:0] INIT_1B = 0;
-  parameter [255:0] INIT_1C = 0;
-  parameter [255:0] INIT_1D = 0;
-  parameter [255:0] INIT_1E = 0;
-  parameter [255:0] INIT_1F = 0;
-  parameter [255:0] INIT_20 = 0;
-  parameter [255:0] INIT_21 = 0;
-  parameter [255:0] INIT_22 = 0;
-  parameter [255:0] INIT_23 = 0;
-  parameter [255:0] INIT_24 = 0;
-  parameter [255:0] INIT_25 = 0;
-  parameter [255:0] INIT_26 = 0;
-  parameter [255:0] INIT_27 = 0;
-  parameter [255:0] INIT_28 = 0;
-  parameter [255:0] INIT_29 = 0;
-  parameter [255:0] INIT_2A = 0;
-  parameter [255:0] INIT_2B = 0;
-  parameter [255:0] INIT_2C = 0;
-  parameter [255:0] INIT_2D = 0;
-  parameter [255:0] INIT_2E = 0;
-  parameter [255:0] INIT_2F = 0;
-  parameter [255:0] INIT_30 = 0;
-  parameter [255:0] INIT_31 = 0;
-  parameter [255:0] INIT_32 = 0;
-  parameter [255:0] INIT_33 = 0;
-  parameter [255:0] INIT_34 = 0;
-  parameter [255:0] INIT_35 = 0;
-  parameter [255:0] INIT_36 = 0;
-  parameter [255:0] INIT_37 = 0;
-  parameter [255:0] INIT_38 = 0;
-  parameter [255:0] INIT_39 = 0;
-  parameter [255:0] INIT_3A = 0;
-  parameter [255:0] INIT_3B = 0;
-  parameter [255:0] INIT_3C = 0;
-  parameter [255:0] INIT_3D = 0;
-  parameter [255:0] INIT_3E = 0;
-  parameter [255:0] INIT_3F = 0;
-  parameter [255:0] INIT_40 = 0;
-  parameter [255:0] INIT_41 = 0;
-  parameter [255:0] INIT_42 = 0;
-  parameter [255:0] INIT_43 = 0;
-  parameter [255:0] INIT_44 = 0;
-  parameter [255:0] INIT_45 = 0;
-  parameter [255:0] INIT_46 = 0;
-  parameter [255:0] INIT_47 = 0;
-  parameter [255:0] INIT_48 = 0;
-  parameter [255:0] INIT_49 = 0;
-  parameter [255:0] INIT_4A = 0;
-  parameter [255:0] INIT_4B = 0;
-  parameter [255:0] INIT_4C = 0;
-  parameter [255:0] INIT_4D = 0;
-  parameter [255:0] INIT_4E = 0;
-  parameter [255:0] INIT_4F = 0;
-  parameter [255:0] INIT_50 = 0;
-  parameter [255:0] INIT_51 = 0;
-  parameter [255:0] INIT_52 = 0;
-  parameter [255:0] INIT_53 = 0;
-  parameter [255:0] INIT_54 = 0;
-  parameter [255:0] INIT_55 = 0;
-  parameter [255:0] INIT_56 = 0;
-  parameter [255:0] INIT_57 = 0;
-  parameter [255:0] INIT_58 = 0;
-  parameter [255:0] INIT_59 = 0;
-  parameter [255:0] INIT_5A = 0;
-  parameter [255:0] INIT_5B = 0;
-  parameter [255:0] INIT_5C = 0;
-  parameter [255:0] INIT_5D = 0;
-  parameter [255:0] INIT_5E = 0;
-  parameter [255:0] INIT_5F = 0;
-  parameter [255:0] INIT_60 = 0;
-  parameter [255:0] INIT_61 = 0;
-  parameter [255:0] INIT_62 = 0;
-  parameter [255:0] INIT_63 = 0;
-  parameter [255:0] INIT_64 = 0;
-  parameter [255:0] INIT_65 = 0;
-  parameter [255:0] INIT_66 = 0;
-  parameter [255:0] INIT_67 = 0;
-  parameter [255:0] INIT_68 = 0;
-  parameter [255:0] INIT_69 = 0;
-  parameter [255:0] INIT_6A = 0;
-  parameter [255:0] INIT_6B = 0;
-  parameter [255:0] INIT_6C = 0;
-  parameter [255:0] INIT_6D = 0;
-  parameter [255:0] INIT_6E = 0;
-  parameter [255:0] INIT_6F = 0;
-  parameter [255:0] INIT_70 = 0;
-  parameter [255:0] INIT_71 = 0;
-  parameter [255:0] INIT_72 = 0;
-  parameter [255:0] INIT_73 = 0;
-  parameter [255:0] INIT_74 = 0;
-  parameter [255:0] INIT_75 = 0;
-  parameter [255:0] INIT_76 = 0;
-  parameter [255:0] INIT_77 = 0;
-  parameter [255:0] INIT_78 = 0;
-  parameter [255:0] INIT_79 = 0;
-  parameter [255:0] INIT_7A = 0;
-  parameter [255:0] INIT_7B = 0;
-  parameter [255:0] INIT_7C = 0;
-  parameter [255:0] INIT_7D = 0;
-  parameter [255:0] INIT_7E = 0;
-  parameter [255:0] INIT_7F = 0;
-  parameter [255:0] INITP_00 = 0;
-  parameter [255:0] INITP_01 = 0;
-  parameter [255:0] INITP_02 = 0;
-  parameter [255:0] INITP_03 = 0;
-  parameter [255:0] INITP_04 = 0;
-  parameter [255:0] INITP_05 = 0;
-  parameter [255:0] INITP_06 = 0;
-  parameter [255:0] INITP_07 = 0;
-  parameter [255:0] INITP_08 = 0;
-  parameter [255:0] INITP_09 = 0;
-  parameter [255:0] INITP_0A = 0;
-  parameter [255:0] INITP_0B = 0;
-  parameter [255:0] INITP_0C = 0;
-  parameter [255:0] INITP_0D = 0;
-  parameter [255:0] INITP_0E = 0;
-  parameter [255:0] INITP_0F = 0;
+  parameter [255:0] INIT_00 = 0, INIT_01 = 0, INIT_02 = 0, INIT_03 = 0, INIT_04 = 0, INIT_05 = 0, INIT_06 = 0,
+    INIT_07 = 0, INIT_08 = 0, INIT_09 = 0, INIT_0A = 0, INIT_0B = 0, INIT_0C = 0, INIT_0D = 0, INIT_0E = 0,
+    INIT_0F = 0, INIT_10 = 0, INIT_11 = 0, INIT_12 = 0, INIT_13 = 0, INIT_14 = 0, INIT_15 = 0, INIT_16 = 0,
+    INIT_17 = 0, INIT_18 = 0, INIT_19 = 0, INIT_1A = 0, INIT_1B = 0, INIT_1C = 0, INIT_1D = 0, INIT_1E = 0,
+    INIT_1F = 0, INIT_20 = 0, INIT_21 = 0, INIT_22 = 0, INIT_23 = 0, INIT_24 = 0, INIT_25 = 0, INIT_26 = 0,
+    INIT_27 = 0, INIT_28 = 0, INIT_29 = 0, INIT_2A = 0, INIT_2B = 0, INIT_2C = 0, INIT_2D = 0, INIT_2E = 0,
+    INIT_2F = 0, INIT_30 = 0, INIT_31 = 0, INIT_32 = 0, INIT_33 = 0, INIT_34 = 0, INIT_35 = 0, INIT_36 = 0,
+    INIT_37 = 0, INIT_38 = 0, INIT_39 = 0, INIT_3A = 0, INIT_3B = 0, INIT_3C = 0, INIT_3D = 0, INIT_3E = 0,
+    INIT_3F = 0, INIT_40 = 0, INIT_41 = 0, INIT_42 = 0, INIT_43 = 0, INIT_44 = 0, INIT_45 = 0, INIT_46 = 0,
+    INIT_47 = 0, INIT_48 = 0, INIT_49 = 0, INIT_4A = 0, INIT_4B = 0, INIT_4C = 0, INIT_4D = 0, INIT_4E = 0,
+    INIT_4F = 0, INIT_50 = 0, INIT_51 = 0, INIT_52 = 0, INIT_53 = 0, INIT_54 = 0, INIT_55 = 0, INIT_56 = 0,
+    INIT_57 = 0, INIT_58 = 0, INIT_59 = 0, INIT_5A = 0, INIT_5B = 0, INIT_5C = 0, INIT_5D = 0, INIT_5E = 0,
+    INIT_5F = 0, INIT_60 = 0, INIT_61 = 0, INIT_62 = 0, INIT_63 = 0, INIT_64 = 0, INIT_65 = 0, INIT_66 = 0,
+    INIT_67 = 0, INIT_68 = 0, INIT_69 = 0, INIT_6A = 0, INIT_6B = 0, INIT_6C = 0, INIT_6D = 0, INIT_6E = 0,
+    INIT_6F = 0, INIT_70 = 0, INIT_71 = 0, INIT_72 = 0, INIT_73 = 0, INIT_74 = 0, INIT_75 = 0, INIT_76 = 0,
+    INIT_77 = 0, INIT_78 = 0, INIT_79 = 0, INIT_7A = 0, INIT_7B = 0, INIT_7C = 0, INIT_7D = 0, INIT_7E = 0,
+    INIT_7F = 0, INITP_00 = 0, INITP_01 = 0, INITP_02 = 0, INITP_03 = 0, INITP_04 = 0, INITP_05 = 0, INITP_06 = 0,
+    INITP_07 = 0, INITP_08 = 0, INITP_09 = 0, INITP_0A = 0, INITP_0B = 0, INITP_0C = 0, INITP_0D = 0, INITP_0E = 0,
+    INITP_0F = 0;
   parameter [35:0] INIT_A = 0, INIT_B = 0, SRVAL_A = 0, SRVAL_B = 0;
   parameter WRITE_MODE_A = "WRITE_FIRST", WRITE_MODE_B = "WRITE_FIRST";
   parameter integer READ_WIDTH_A = 0, READ_WIDTH_B = 0, WRITE_WIDTH_A = 0, WRITE_WIDTH_B = 0;
